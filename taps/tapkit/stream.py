@@ -1,0 +1,242 @@
+"""The base of every stream: records are mapped, counted, bounded, bookmarked and accounted for."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.streams import Stream as SDKStream
+
+from tapkit import dates
+from tapkit.errors import FatalAPIError, RetriableAPIError, RunEnded, SkippableAPIError
+from tapkit.fields import Field, FieldTable
+from tapkit.issues import IssueLog
+from tapkit.progress import Progress
+from tapkit.status import Status
+from tapkit.writer import Writer, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+    from datetime import datetime, timedelta
+
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import SchemaMessage
+
+    from tapkit.tap import Tap
+
+__all__ = ["DELETED_AT", "Stream"]
+
+DELETED_AT = Field("_sdc_deleted_at", "datetime", description="When the CRM deleted the record")
+"""For streams that learn of deletions."""
+
+
+class Stream(SDKStream):
+    """One stream of a CRM.
+
+    A subclass says what differs: `name`, `primary_keys`, `replication_key`, `fields`, and in
+    `pages` how its records are read. A page is a list of records as the CRM gives them.
+
+    The bookmark is the largest replication value that was read. It moves only when everything
+    before it was read: at the end, or on the way where `is_sorted`.
+
+    Attributes:
+        fields: The field table.
+        replace_by: Key columns of a parent: the records of one parent come together, and are all
+            that it has. The target removes what is missing (schema keyword `x-replace-by`).
+        endpoint: Where the records come from, for sync_history.
+    """
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the field table has done it
+    emit_activate_version_messages = False  # the SDK sends it first; ours follows the last record
+
+    fields: Iterable[Field] = ()
+    replace_by: ClassVar[tuple[str, ...]] = ()
+    endpoint: str | None = None
+    tap: Tap
+
+    def __init__(self, tap: Tap, name: str | None = None) -> None:
+        super().__init__(tap, name=name)
+        self.tap = tap
+        skip = bool(self.config.get("skip_validation"))
+        mappings = (self.config.get("field_mappings") or {}).get(self.name, {})
+        self.table = FieldTable(self.fields).extend(mappings, validate=not skip)
+        self.status = Status(endpoint=self.endpoint)
+        self.issues = IssueLog(self.tap.crm_source, self.table, self.primary_keys, self.logger)
+        self.progress = Progress(f"{self.tap.crm_source} {self.name}")
+        self._high: str | None = None
+        self._below: str | None = None
+        self._cut = False
+
+    @abstractmethod
+    def pages(self) -> Iterator[list[Any]]:
+        """Read the records, a page at a time, from `starting_point` on."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.table.schema
+
+    # Where to start, where to end
+
+    def starting_point(self) -> datetime | None:
+        """From when on to read: start date, or bookmark minus look-back, or None for everything."""
+        if self.replication_method == "FULL_TABLE":
+            return None
+        if self.tap.start_date is not None:
+            return self.tap.start_date
+        bookmark = self.bookmark()
+        return bookmark - self.look_back if bookmark else None
+
+    def bookmark(self) -> datetime | None:
+        """The largest replication value of the runs before, if any."""
+        value = self.stream_state.get("replication_key_value")
+        return dates.parse_datetime(value) if value else None
+
+    @property
+    def look_back(self) -> timedelta:
+        """How far before the bookmark to start."""
+        return self.tap.look_back
+
+    def read_below(self, moment: datetime) -> None:
+        """Set the upper bound of what this run reads; the bookmark stays below it."""
+        self._below = dates.text(moment)
+
+    def expect(self, records: int) -> None:
+        """Learn how many records there will be."""
+        self.status.expected = (self.status.expected or 0) + records
+        self.progress.expect(self.status.expected)
+
+    # The SDK's hooks, in the order in which it calls them
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:  # noqa: ARG002
+        return None  # `read_below` bounds the bookmark
+
+    def _write_schema_message(self) -> None:
+        self.tap.statuses[self.name] = self.status
+        self.state_manager.is_flushed = False
+        self._write_state_message()
+        super()._write_schema_message()
+
+    def _generate_schema_messages(self) -> Generator[SchemaMessage, None, None]:
+        for message in super()._generate_schema_messages():
+            if self.replace_by:
+                message.schema = {**message.schema, "x-replace-by": list(self.replace_by)}
+            yield message
+
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        """Leave the state as it is: `starting_point` derives the start."""
+
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        whole = self.starting_point() is None
+        self._stream_version = self._initialized_at if whole else None
+        self._prepare_writing()
+        self.logger.info("Starting %s %s sync", self.tap.crm_source, self.name)
+        calls = self.tap.api_calls
+        try:
+            yield from super()._sync_records(context, write_messages=write_messages)
+            self.status.finish(self.tap.api_calls - calls)
+        except (FatalAPIError, RetriableAPIError, SkippableAPIError) as error:
+            self.status.fail(str(error), self.tap.api_calls - calls)
+            self.logger.error("%s %s failed: %s", self.tap.crm_source, self.name, error)  # noqa: TRY400
+            self.state_manager.is_flushed = False
+            if isinstance(error, RunEnded):
+                self._write_state_message()
+                raise
+        finally:
+            self.progress.close()
+            self.issues.summarize()
+
+    def get_records(self, context: Context | None) -> Iterator[Any]:  # noqa: ARG002
+        limit: int = self.config.get("max_records") or 0
+        for page in self.pages():
+            self._extracted_at = encode(dates.text(dates.now()))
+            room = limit - self.status.extracted if limit else len(page)
+            self._cut = len(page) > room
+            yield from page[:room]
+            self.progress.advance(min(len(page), room))
+            if self._cut:
+                self.logger.warning("Stopped %s at max_records=%d", self.name, limit)
+                return
+
+    def post_process(self, row: Any, context: Context | None = None) -> Record | None:  # noqa: ARG002
+        record, issues = self.table.convert(row)
+        if issues:
+            self.status.warnings += len(issues)
+            self.issues.report(issues, record)
+        return record
+
+    def _write_record_message(self, record: Record) -> None:
+        self.status.extracted += 1
+        if not self._lean:
+            super()._write_record_message(record)
+            return
+        for name in self._deselected:
+            record.pop(name, None)
+        line = b"".join(
+            (self._prefix, encode(record), self._version, self._extracted_at, b"}\n"),
+        )
+        self._writer.write_line(line)
+        self.state_manager.is_flushed = False
+
+    def _increment_stream_state(
+        self,
+        latest_record: Record,
+        *,
+        context: Context | None = None,  # noqa: ARG002
+    ) -> None:
+        if not self.replication_key:
+            return
+        value = latest_record.get(self.replication_key)
+        if value is None or (self._below and value >= self._below):
+            return
+        if self._high is None or value > self._high:
+            self._high = value
+            if self.is_sorted:
+                self._move_bookmark()
+
+    def _finalize_state(self, state: dict[str, Any] | None = None) -> None:
+        """Leave the state as it is: `finalize_state_progress_markers` moves the bookmark."""
+
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Close the stream; the SDK calls this after the stream's last message."""
+        if self.status.status == "success" and not self._cut:
+            if self._stream_version:
+                self._write_activate_version_message(self._stream_version)
+            if self.replication_key:
+                self._move_bookmark()
+        self.state_manager.is_flushed = False
+        self._write_state_message()
+
+    # Inside
+
+    def _move_bookmark(self) -> None:
+        """Move the bookmark to the largest value read, never back and never over a gap."""
+        bookmark, start = self.bookmark(), self.starting_point()
+        if self._high is None or (bookmark and start and start > bookmark):
+            return
+        if bookmark is None or self._high > dates.text(bookmark):
+            self.stream_state["replication_key"] = self.replication_key
+            self.stream_state["replication_key_value"] = self._high
+
+    def _prepare_writing(self) -> None:
+        """Find out whether records can be written without the SDK's mapping, and prepare that."""
+        writer = self.tap.message_writer
+        maps = self.stream_maps
+        self._lean = (
+            isinstance(writer, Writer)
+            and len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not self.config.get("flattening_enabled")
+        )
+        if isinstance(writer, Writer):
+            self._writer = writer
+        self._deselected = [
+            name for name in self.schema["properties"] if not self.mask["properties", name]
+        ]
+        version = b'"version":%d,' % self._stream_version if self._stream_version else b""
+        self._prefix = b'{"type":"RECORD","stream":%s,"record":' % encode(self.name)
+        self._version = b"," + version + b'"time_extracted":'
+        self._extracted_at = encode(dates.text(dates.now()))

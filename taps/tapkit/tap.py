@@ -1,0 +1,124 @@
+"""The base of every tap."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+from singer_sdk import Tap as SDKTap
+from singer_sdk.exceptions import SyncError
+
+from tapkit import dates
+from tapkit.errors import ConfigValidationError, StreamsFailed
+from tapkit.status import Status, StatusWriter
+from tapkit.writer import Writer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import FrameType
+
+    from singer_sdk.singerlib import Catalog
+    from singer_sdk.streams import Stream as SDKStream
+
+    from tapkit.client import Client
+
+__all__ = ["Tap"]
+
+
+class Tap(SDKTap):
+    """A tap: `name`, `config_jsonschema`, and in `discover_streams` its streams.
+
+    Streams are read in the order in which they are discovered. One that fails does not stop the
+    others; the process then ends with exit code 1.
+
+    Attributes:
+        client: Sends the requests, for CRMs with an HTTP API.
+        statuses: How each stream that was begun is doing.
+    """
+
+    message_writer_class = Writer
+    dynamic_catalog = True
+    client: Client | None = None
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.statuses: dict[str, Status] = {}
+        super().__init__(**kwargs)
+        self._state_writer = StatusWriter(self.message_writer, self.statuses)
+
+    @property
+    def crm_source(self) -> str:
+        """The CRM's name without separators, as sync_history has it."""
+        return self.name.removeprefix("tap-").replace("-", "")
+
+    @property
+    def start_date(self) -> datetime | None:
+        """The setting start_date, in UTC.
+
+        Raises:
+            ConfigValidationError: It is not a date.
+        """
+        value = self.config.get("start_date")
+        if not value:
+            return None
+        try:
+            return dates.parse_datetime(value)
+        except ValueError:
+            raise ConfigValidationError(
+                f"Setting start_date is '{value}'; it must be a date, YYYY-MM-DD (UTC).",
+                errors=[f"start_date: '{value}' is not a date of the form YYYY-MM-DD"],
+            ) from None
+
+    @property
+    def look_back(self) -> timedelta:
+        """The setting look_back."""
+        return timedelta(seconds=self.config.get("look_back") or 0)
+
+    @property
+    def api_calls(self) -> int:
+        """Requests sent so far."""
+        return self.client.calls if self.client else 0
+
+    @property
+    def streams(self) -> dict[str, SDKStream]:
+        if self._streams is None:
+            _ = self.start_date  # refused before the first request
+            self._streams = {stream.name: stream for stream in self.discover_streams()}
+            if self.input_catalog is not None:
+                for stream in self._streams.values():
+                    stream.apply_catalog(self.input_catalog)
+        return self._streams
+
+    @property
+    def catalog(self) -> Catalog:
+        # The schema is what the CRM has now; a given catalog only selects from it. Meltano keeps
+        # catalogs, so that one may lack fields that were added since.
+        if self._catalog is None:
+            self._catalog = self._singer_catalog
+        return self._catalog
+
+    def sync_all(self) -> None:  # type: ignore[misc]  # the SDK has no hook after the last stream
+        """Read all selected streams.
+
+        Raises:
+            StreamsFailed: Some streams could not be read.
+        """
+        super().sync_all()
+        failed = [name for name, status in self.statuses.items() if status.status == "failed"]
+        if failed:
+            raise StreamsFailed(f"{len(failed)} of {len(self.statuses)} streams failed: {failed}")
+
+    @classmethod
+    def invoke(cls, **kwargs: Any) -> None:
+        try:
+            super().invoke(**kwargs)
+        except SyncError as error:  # what it says is for the user; a trace would hide it
+            cls.logger.critical("%s", error)
+            raise click.exceptions.Exit(1) from error
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # Whatever is half written stays so: the streams under way are still `running` in the last
+        # state, which the target takes for failed.
+        self.logger.warning("Stopped by signal %d", signum)
+        sys.exit(128 + signum)
