@@ -1,0 +1,1 @@
+"""tap-hubspot: a HubSpot account as Singer messages."""

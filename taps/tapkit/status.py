@@ -36,6 +36,11 @@ class Status:
         if self.status == "running":
             self.status = "success"
 
+    def skip(self, what: str) -> None:
+        """Something in the stream could not be read; the rest was."""
+        self.status = "partial"
+        self.error = f"{self.error}; {what}" if self.error else f"not read: {what}"
+
     def fail(self, error: str, api_calls: int) -> None:
         """The stream ended early."""
         self.status, self.error, self.api_calls = "failed", error, api_calls

@@ -46,6 +46,8 @@ class Stream(SDKStream):
         replace_by: Key columns of a parent: the records of one parent come together, and are all
             that it has. The target removes what is missing (schema keyword `x-replace-by`).
         endpoint: Where the records come from, for sync_history.
+        status: How this run of it is doing.
+        is_cut: Whether `max_records` ended it.
     """
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the field table has done it
@@ -67,7 +69,7 @@ class Stream(SDKStream):
         self.progress = Progress(f"{self.tap.crm_source} {self.name}")
         self._high: str | None = None
         self._below: str | None = None
-        self._cut = False
+        self.is_cut = False
 
     @abstractmethod
     def pages(self) -> Iterator[list[Any]]:
@@ -87,6 +89,11 @@ class Stream(SDKStream):
             return self.tap.start_date
         bookmark = self.bookmark()
         return bookmark - self.look_back if bookmark else None
+
+    @property
+    def reads_everything(self) -> bool:
+        """Whether this run reads all records, so that the target may remove the others."""
+        return self.starting_point() is None
 
     def bookmark(self) -> datetime | None:
         """The largest replication value of the runs before, if any."""
@@ -130,8 +137,7 @@ class Stream(SDKStream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        whole = self.starting_point() is None
-        self._stream_version = self._initialized_at if whole else None
+        self._stream_version = self._initialized_at if self.reads_everything else None
         self._prepare_writing()
         self.logger.info("Starting %s %s sync", self.tap.crm_source, self.name)
         calls = self.tap.api_calls
@@ -154,10 +160,10 @@ class Stream(SDKStream):
         for page in self.pages():
             self._extracted_at = encode(dates.text(dates.now()))
             room = limit - self.status.extracted if limit else len(page)
-            self._cut = len(page) > room
+            self.is_cut = len(page) > room
             yield from page[:room]
             self.progress.advance(min(len(page), room))
-            if self._cut:
+            if self.is_cut:
                 self.logger.warning("Stopped %s at max_records=%d", self.name, limit)
                 return
 
@@ -202,7 +208,7 @@ class Stream(SDKStream):
 
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Close the stream; the SDK calls this after the stream's last message."""
-        if self.status.status == "success" and not self._cut:
+        if self.status.status == "success" and not self.is_cut:
             if self._stream_version:
                 self._write_activate_version_message(self._stream_version)
             if self.replication_key:

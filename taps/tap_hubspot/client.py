@@ -1,0 +1,137 @@
+"""HubSpot's API: paths by date version, its two kinds of limits, its errors.
+
+Sources: "Usage guidelines" (limits, headers), "Error handling", and the OpenAPI specs of HubSpot.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import requests
+from pyrate_limiter import Limiter, Rate
+from tapkit.auth import Auth, BearerAuth, OAuthRefreshAuth
+from tapkit.client import Client, retry_after
+from tapkit.errors import (
+    AccessDenied,
+    ConfigValidationError,
+    QuotaExhausted,
+    RateLimited,
+    Unauthorized,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SEARCH", "HubSpotClient", "next_after"]
+
+SEARCH = "search"
+"""Search calls: 5 a second for the whole account, and no headers that tell what is left."""
+BURST = ""
+"""All other calls: so many in ten seconds, as the headers tell."""
+
+SEARCH_SPACING = 250
+"""Milliseconds between two search calls: 4 a second, as others may search the account too."""
+SHARE = 0.95
+"""How much of the burst limit is used: the rest is for what the server counts otherwise."""
+
+LOCKED_WAIT = 2.0
+"""Seconds; HubSpot asks for no less."""
+
+CHECK_CREDENTIALS = "Check the setting access_token, or client_id, client_secret and refresh_token."
+
+
+class HubSpotClient(Client):
+    """Client for HubSpot.
+
+    Args:
+        config: The tap's settings.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.version: str = config["api_version"]
+        super().__init__(
+            config["base_url"],
+            authentication(config),
+            limits={SEARCH: Limiter(Rate(1, SEARCH_SPACING), buffer_ms=1)},
+            connections=config["concurrency"] + 1,
+        )
+        self._burst = (0, 0)
+
+    def path(self, service: str, *parts: str) -> str:
+        """The path of a resource: service, version, parts."""
+        return "/".join(("", service, self.version, *parts))
+
+    def observe(self, response: requests.Response) -> None:
+        with suppress(KeyError, ValueError):
+            burst = (
+                max(int(int(response.headers["X-HubSpot-RateLimit-Max"]) * SHARE), 1),
+                int(response.headers["X-HubSpot-RateLimit-Interval-Milliseconds"]),
+            )
+            if burst != self._burst:
+                self._burst = burst
+                self._limits[BURST] = Limiter(Rate(*burst), buffer_ms=1)
+
+    def classify(self, response: requests.Response) -> Exception | None:
+        match response.status_code:
+            case 423:
+                error: Exception | None = RateLimited("Locked (423)", response, wait=LOCKED_WAIT)
+            case 477:  # for up to a day
+                wait = retry_after(response)
+                error = RateLimited("HubSpot is moving the account (477)", response, wait=wait)
+            case 530:  # Cloudflare's answer to a token that does not even look like one
+                error = Unauthorized("HubSpot does not know this kind of token (530).")
+            case _:
+                error = super().classify(response)
+        if isinstance(error, RateLimited) and _body(response).get("policyName") == "DAILY":
+            return QuotaExhausted("HubSpot's daily limit is used up; run again after its midnight.")
+        if isinstance(error, AccessDenied):
+            return AccessDenied(f"{error} {_missing_scopes(_body(response))}")
+        if isinstance(error, Unauthorized):
+            return Unauthorized(f"{error} {CHECK_CREDENTIALS}")
+        return error
+
+
+def authentication(config: Mapping[str, Any]) -> Auth:
+    """A static token (private app, service key), or OAuth with a refresh token.
+
+    Raises:
+        ConfigValidationError: Neither is complete.
+    """
+    if token := config.get("access_token"):
+        return BearerAuth(token)
+    names = ("client_id", "client_secret", "refresh_token")
+    missing = [name for name in names if not config.get(name)]
+    if missing:
+        what = (
+            "Set access_token (a private app's token or a service key), or all of client_id, "
+            f"client_secret and refresh_token (missing: {', '.join(missing)})."
+        )
+        raise ConfigValidationError(what, errors=[what])
+    return OAuthRefreshAuth(
+        f"{config['base_url'].rstrip('/')}/oauth/{config['api_version']}/token",
+        **{name: config[name] for name in names},
+    )
+
+
+def next_after(answer: Mapping[str, Any]) -> str | None:
+    """The cursor in `paging.next.after`; None after the last page, which has no `paging`."""
+    return ((answer.get("paging") or {}).get("next") or {}).get("after")
+
+
+def _body(response: requests.Response) -> dict[str, Any]:
+    """An error's body; {} where it is none, as every field of it is optional."""
+    with suppress(requests.exceptions.JSONDecodeError):
+        body = response.json()
+        return body if isinstance(body, dict) else {}
+    return {}
+
+
+def _missing_scopes(body: Mapping[str, Any]) -> str:
+    """Name what is missing, from `errors[].context`."""
+    for error in body.get("errors") or []:
+        context = (error or {}).get("context") or {}
+        for key in ("requiredGranularScopes", "requiredScopes"):
+            if scopes := context.get(key):
+                return f"Grant the token the scope {' or '.join(map(str, scopes))}."
+    return "Grant the token the missing scope, or deselect the stream."

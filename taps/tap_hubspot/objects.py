@@ -1,0 +1,311 @@
+"""CRM objects: contacts, companies, deals … and the account's own types, all read the same way.
+
+Source: "CRM objects", "Search the CRM", "Properties" in HubSpot's documentation. What is special:
+
+- A first load lists; the list has no filter, no cap and no order.
+- An incremental run searches a fixed window of modification times. Search gives 10,000 rows at
+  most, and rows leave the window while it is read; so each page asks for the ids after the last
+  one (`hs_object_id GT`) rather than for an offset, and neither can lose a row or loop.
+- Search never shows archived records; they are listed in full and sorted out here.
+- A merge removes records without a trace but the survivor's `hs_merged_object_ids`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tapkit.dates import parse_datetime
+from tapkit.errors import AccessDenied, BadRequest
+from tapkit.fields import ISSUES, Field, at_least
+from tapkit.paging import chunks, follow, ordered_map
+from tapkit.stream import DELETED_AT, Stream
+
+from tap_hubspot.client import SEARCH, next_after
+from tap_hubspot.ids import IdLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from tap_hubspot.client import HubSpotClient
+    from tap_hubspot.tap import TapHubSpot
+
+__all__ = ["STANDARD_TYPES", "ObjectType", "Objects"]
+
+LIST_LIMIT = 100
+SEARCH_LIMIT = 200
+BATCH_LIMIT = 100
+URL_ROOM = 15_000
+"""Characters of property names that go into a URL; HubSpot refuses URLs of some 16,000."""
+
+RECORD_FIELDS = (
+    Field("id", "object_id"),
+    Field("createdAt", "datetime", name="created_at"),
+    Field("updatedAt", "datetime", name="updated_at"),
+    Field("archived", "boolean"),
+    Field("archivedAt", "datetime", name="archived_at"),
+    Field("archivedAt", "datetime", name=DELETED_AT.name, description=DELETED_AT.description),
+)
+"""What every object has beside its properties."""
+
+RESERVED = {item.name for item in RECORD_FIELDS} | {ISSUES, "sync_created_at", "sync_updated_at"}
+"""Columns that a property of the same name must not take; it becomes `property_<name>`."""
+
+PROPERTY_TYPES = {
+    "bool": "boolean",
+    "date": "date",
+    "datetime": "datetime",
+    "enumeration": "string",
+    "json": "json",
+    "number": "number",
+    "object_coordinates": "string",
+    "phone_number": "phone",
+    "string": "string",
+}
+"""HubSpot's property types; several values of an enumeration are joined by `;`, as HubSpot does."""
+
+MERGED_IDS = "hs_merged_object_ids"
+
+
+@dataclass(frozen=True)
+class ObjectType:
+    """A type of CRM object.
+
+    Attributes:
+        name: The stream's name.
+        id: What paths call it: HubSpot's name, or its id where there is no safe name.
+        modified: The property that says when a record was modified.
+        has_pipelines: Whether its records go through pipelines.
+        checks: Property → business rule.
+    """
+
+    name: str
+    id: str
+    modified: str = "hs_lastmodifieddate"
+    has_pipelines: bool = False
+    checks: dict[str, Any] = field(default_factory=dict)
+
+
+STANDARD_TYPES = (
+    # Filtering contacts by hs_lastmodifieddate gives nothing, and no error.
+    ObjectType("contacts", "contacts", modified="lastmodifieddate"),
+    ObjectType("companies", "companies"),
+    ObjectType("deals", "deals", has_pipelines=True, checks={"amount": at_least(0)}),
+    ObjectType("tickets", "tickets", has_pipelines=True),
+    ObjectType("leads", "leads", has_pipelines=True),
+    ObjectType("line_items", "line_items"),
+    ObjectType("products", "products"),
+    ObjectType("quotes", "quotes"),
+    ObjectType("appointments", "0-421", has_pipelines=True),
+    ObjectType("calls", "calls"),
+    ObjectType("emails", "emails"),
+    ObjectType("meetings", "meetings"),
+    ObjectType("notes", "notes"),
+    ObjectType("tasks", "tasks"),
+)
+"""HubSpot's own types, in the order in which they are read."""
+
+
+class Objects(Stream):
+    """Records of one type of CRM object; one row is a record, archived ones included.
+
+    Args:
+        tap: The tap.
+        object_type: Which objects.
+        properties: Their properties, as the Properties API describes them.
+        denied: Why the properties cannot be read, if so: then the stream fails with that.
+
+    Attributes:
+        denied: As given.
+        ids: The records that this run saw.
+        read_whole: Whether this run read them all.
+        bookmark_before: The bookmark with which this run began.
+    """
+
+    primary_keys: ClassVar[tuple[str, ...]] = ("id",)
+    replication_key = "updated_at"
+    tap: TapHubSpot
+    client: HubSpotClient
+
+    def __init__(
+        self,
+        tap: TapHubSpot,
+        object_type: ObjectType,
+        properties: list[dict[str, Any]],
+        denied: AccessDenied | None = None,
+    ) -> None:
+        self.object_type = object_type
+        self.client = tap.client
+        self.endpoint = self.client.path("crm/objects", object_type.id)
+        wanted = (tap.config.get("properties") or {}).get(object_type.name)
+        self.fields = (*RECORD_FIELDS, *_property_fields(object_type, properties, wanted))
+        self._always = {p["name"]: None for p in properties if p["name"] == MERGED_IDS}
+        self.denied = denied
+        self.ids = IdLog()
+        self.read_whole = False
+        self.bookmark_before: datetime | None = None
+        super().__init__(tap, name=object_type.name)
+
+    def pages(self) -> Iterator[list[dict[str, Any]]]:
+        if self.denied is not None:
+            raise self.denied
+        self.bookmark_before = self.bookmark()
+        start, now = self.starting_point(), self.client.server_now()
+        self.read_below(now)
+        live = self._search(start, now) if start else self._list(archived=False)
+        for page in live:
+            yield self._noted([*page, *self._absorbed(page)])
+        for page in self._list(archived=True):
+            yield self._noted([_deleted(row) for row in page if _is_new(row, start)])
+        self.read_whole = start is None
+
+    def all_ids(self) -> Iterator[str]:
+        """The ids of all live records, read anew."""
+        for answer in self._list_answers(archived=False, properties="hs_object_id"):
+            yield from (row["id"] for row in answer["results"])
+
+    # First load, archived records
+
+    def _list(self, *, archived: bool) -> Iterator[list[dict[str, Any]]]:
+        if not archived:
+            self._expect_all()
+        names = ",".join(self._names)
+        if len(names) <= URL_ROOM:
+            for answer in self._list_answers(archived=archived, properties=names):
+                yield answer["results"]
+            return
+        answers = self._list_answers(archived=archived, properties="hs_object_id")
+        ids = (row["id"] for answer in answers for row in answer["results"])
+        yield from ordered_map(
+            lambda batch: self._batch_read(batch, archived=archived),
+            chunks(ids, BATCH_LIMIT),
+            workers=self.config["concurrency"],
+        )
+
+    def _list_answers(self, *, archived: bool, properties: str) -> Iterator[dict[str, Any]]:
+        params = {
+            "limit": min(self.config["page_size"], LIST_LIMIT),
+            "properties": properties,
+            "archived": "true" if archived else "false",
+        }
+        return follow(
+            lambda after: self.client.get(str(self.endpoint), {**params, "after": after}),
+            next_after,
+        )
+
+    def _batch_read(self, ids: list[str], *, archived: bool) -> list[dict[str, Any]]:
+        """Read records with their property names in the body, where no URL limit applies."""
+        query = "?archived=true" if archived else ""
+        answer = self.client.post(
+            f"{self.endpoint}/batch/read{query}",
+            {"inputs": [{"id": record_id} for record_id in ids], "properties": self._names},
+        )
+        results: list[dict[str, Any]] = answer["results"]
+        return results
+
+    def _expect_all(self) -> None:
+        """Ask search, which alone can count, how many records there are."""
+        try:
+            answer = self._post_search({"limit": 1, "properties": ["hs_object_id"]})
+        except BadRequest:
+            return  # a count is not worth a failed stream
+        self.expect(answer["total"])
+
+    # Incremental
+
+    def _search(self, start: datetime, end: datetime) -> Iterator[list[dict[str, Any]]]:
+        window = [
+            {"propertyName": self.object_type.modified, "operator": operator, "value": value}
+            for operator, value in (("GTE", _milliseconds(start)), ("LT", _milliseconds(end)))
+        ]
+
+        def fetch(last_id: str | None) -> dict[str, Any]:
+            after = {"propertyName": "hs_object_id", "operator": "GT", "value": last_id}
+            answer = self._post_search(
+                {
+                    "filterGroups": [{"filters": [*window, after] if last_id else window}],
+                    "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+                    "properties": self._names,
+                    "limit": min(self.config["page_size"], SEARCH_LIMIT),
+                }
+            )
+            if last_id is None:
+                self.expect(answer["total"])
+            return answer
+
+        def advance(answer: dict[str, Any]) -> str | None:
+            rows = answer["results"]
+            return rows[-1]["id"] if len(rows) < answer["total"] and rows else None
+
+        for answer in follow(fetch, advance):
+            yield answer["results"]
+
+    def _post_search(self, body: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self.client.post(f"{self.endpoint}/search", body, limit=SEARCH)
+        return answer
+
+    # Inside
+
+    @property
+    def _names(self) -> list[str]:
+        """The properties to ask for: those of selected columns, and what the tap needs."""
+        names = {
+            item.source.removeprefix("properties."): None
+            for item in self.table
+            if item.source.startswith("properties.") and self.mask["properties", item.name]
+        }
+        return list(names | self._always)
+
+    def _noted(self, page: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Remember which records this run saw: their associations are read again."""
+        self.ids.extend((row["id"], bool(row.get("archived"))) for row in page)
+        return page
+
+    def _absorbed(self, page: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Deleted rows for the records that a merge made vanish."""
+        for row in page:
+            for absorbed in (row["properties"].get(MERGED_IDS) or "").split(";"):
+                if absorbed and absorbed != row["id"]:
+                    moment = row.get("updatedAt")
+                    yield {
+                        "id": absorbed,
+                        "updatedAt": moment,
+                        "archived": True,
+                        "archivedAt": moment,
+                    }
+
+
+def _property_fields(
+    object_type: ObjectType, properties: Iterable[dict[str, Any]], wanted: list[str] | None
+) -> Iterator[Field]:
+    """The columns of an object's properties, all or the wanted ones."""
+    for definition in properties:
+        name = definition["name"]
+        if wanted is not None and name not in wanted:
+            continue
+        kind = PROPERTY_TYPES.get(definition["type"], "string")
+        if kind == "string" and (name == "email" or name.endswith("_email")):
+            kind = "email"
+        yield Field(
+            f"properties.{name}",
+            kind,
+            name=f"property_{name}" if name in RESERVED else name,
+            description=definition.get("label") or "",
+            check=object_type.checks.get(name),
+        )
+
+
+def _deleted(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "archived": True, "archivedAt": row.get("archivedAt") or row.get("updatedAt")}
+
+
+def _is_new(row: dict[str, Any], start: datetime | None) -> bool:
+    """Whether a record was archived since then; what tells no moment counts as new."""
+    moment = row.get("archivedAt")
+    return start is None or not moment or parse_datetime(moment) >= start
+
+
+def _milliseconds(moment: datetime) -> str:
+    """Filters take moments as epoch milliseconds, as text."""
+    return str(int(moment.timestamp() * 1000))
