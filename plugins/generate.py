@@ -36,6 +36,14 @@ TABLE = ("<!-- crms: written by make plugins -->\n", "<!-- /crms -->\n")
 KINDS = {"integer": "integer", "number": "decimal", "boolean": "boolean"}
 KINDS |= {"object": "object", "array": "array"}
 
+CREDENTIALS = (
+    ("access_token",),
+    ("api_key",),
+    ("client_id", "client_secret", "refresh_token"),
+    ("username", "password"),
+)
+"""Taps name their credentials by what they are; either group is enough."""
+
 
 def setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return Meltano's description of one setting, given its JSON schema."""
@@ -62,19 +70,14 @@ def setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def credential_groups(names: list[str], secrets: set[str]) -> list[list[str]]:
-    """Return the sets of settings of which one has to be filled in: a token, an OAuth client, …
-
-    A tap names its credentials by what they are, the same in every tap.
-    """
-    oauth = [name for name in ("client_id", "client_secret", "refresh_token") if name in names]
-    login = [name for name in ("username", "password") if name in names]
-    tokens = [[name] for name in ("access_token", "api_key") if name in secrets]
-    return [*tokens, *(group for group in (oauth, login) if secrets & set(group))]
+    """Return the sets of settings of which one has to be filled in, of those that a tap has."""
+    groups = [[name for name in group if name in names] for group in CREDENTIALS]
+    return [group for group in groups if secrets & set(group)]
 
 
 def about(plugin: str) -> dict[str, Any]:
     """Return what a plugin says about itself."""
-    command = [Path(sys.executable).with_name(plugin), "--about", "--format", "json"]
+    command = [str(Path(sys.executable).with_name(plugin)), "--about", "--format", "json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # ours
     result: dict[str, Any] = json.loads(done.stdout)
     return result
