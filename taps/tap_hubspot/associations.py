@@ -11,6 +11,7 @@ Source: "Associations" in HubSpot's documentation. What is special:
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapkit import dates
@@ -36,7 +37,26 @@ Pair = tuple["Objects", "Objects"]
 """From these records to those."""
 
 
-class AssociationLabels(Stream):
+class PairStream(Stream):
+    """What there is between two types of object; read as a whole every so many days only."""
+
+    tap: TapHubSpot
+
+    @cached_property
+    def reads_everything(self) -> bool:  # decided once, at the start
+        """Whether the last whole read is too long ago."""
+        self._began_at = dates.now()
+        last = self.stream_state.get("refreshed_at")
+        days = timedelta(days=self.config["associations_refresh_days"])
+        return not last or self._began_at - dates.parse_datetime(last) >= days
+
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        if self.reads_everything and self.status.status == "success" and not self.is_cut:
+            self.stream_state["refreshed_at"] = dates.text(self._began_at)
+        super().finalize_state_progress_markers(state)
+
+
+class AssociationLabels(PairStream):
     """The kinds of association of each pair of object types; one row is one kind."""
 
     name = "association_labels"
@@ -48,9 +68,11 @@ class AssociationLabels(Stream):
         Field("typeId", "integer", name="type_id"),
         Field("label"),
     )
-    tap: TapHubSpot
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
+        if not self.reads_everything:
+            return  # a request for each of hundreds of pairs, for what hardly ever changes
+
         def page(pair: Pair) -> list[dict[str, Any]]:
             names = {"from_type": pair[0].name, "to_type": pair[1].name}
             return [{**names, **label} for label in self.tap.association_labels(*pair)]
@@ -58,7 +80,7 @@ class AssociationLabels(Stream):
         yield from ordered_map(page, self.tap.pairs(), workers=self.config["concurrency"])
 
 
-class Associations(Stream):
+class Associations(PairStream):
     """Associations between records; one row is one kind of association of two records.
 
     The rows of one record to one type are always given together, and replace what was there.
@@ -79,17 +101,8 @@ class Associations(Stream):
         Field("label"),
         DELETED_AT,
     )
-    tap: TapHubSpot
-
-    @property
-    def reads_everything(self) -> bool:
-        refreshed_at = self.stream_state.get("refreshed_at")
-        days = timedelta(days=self.config["associations_refresh_days"])
-        return not refreshed_at or dates.now() - dates.parse_datetime(refreshed_at) >= days
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
-        self._began_at = dates.now()
-        self._refreshing = self.reads_everything
         targets: dict[Objects, list[Objects]] = {}
         for source, target in self.tap.pairs():
             targets.setdefault(source, []).append(target)
@@ -109,14 +122,16 @@ class Associations(Stream):
         yield from ordered_map(
             lambda read: self._read(*read), reads, workers=self.config["concurrency"]
         )
-        if not self._refreshing:
+        if not self.reads_everything:
             for ids in chunks(source.ids.read(archived=True), BATCH_LIMIT):
                 yield [_none(source, target, record_id) for record_id in ids for target in targets]
 
     def _ids(self, source: Objects) -> Iterator[str]:
         """The records whose associations are to be read: those that changed, or all."""
         covered = self.stream_state.get("covered", {}).get(source.name)
-        if source.read_whole or (not self._refreshing and covered == _text(source.bookmark_before)):
+        if source.read_whole or (
+            not self.reads_everything and covered == _text(source.bookmark_before)
+        ):
             return source.ids.read(archived=False)
         return source.all_ids()
 
@@ -154,7 +169,7 @@ class Associations(Stream):
 
     def _without(self, source: Objects, target: Objects, record: str) -> list[dict[str, Any]]:
         # A whole read ends with ACTIVATE_VERSION, which removes what it did not see.
-        return [] if self._refreshing else [_none(source, target, record)]
+        return [] if self.reads_everything else [_none(source, target, record)]
 
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
         if self.status.status in {"success", "partial"} and not self.is_cut:
@@ -162,8 +177,6 @@ class Associations(Stream):
             for source, _ in self.tap.pairs():
                 if source.status.status == "success":
                     covered[source.name] = _text(source.bookmark())
-            if self._refreshing and self.status.status == "success":
-                self.stream_state["refreshed_at"] = dates.text(self._began_at)
         super().finalize_state_progress_markers(state)
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ["Progress"]
 
@@ -21,29 +26,33 @@ class Progress:
 
     Args:
         label: What is being read, e.g. `hubspot contacts`.
-        expected: How many records there will be, where that is known.
     """
 
-    def __init__(self, label: str, expected: int | None = None) -> None:
+    def __init__(self, label: str) -> None:
         self._label = label
+        self._begun = False
         self._count = 0
-        self._expected = expected
         self._logged_at = time.monotonic()
-        self._bar = tqdm(
-            desc=label,
-            total=expected,
-            unit=" records",
-            leave=False,
-            disable=not sys.stderr.isatty(),
-        )
+        self._bar = tqdm(desc=label, unit=" records", leave=False, disable=not sys.stderr.isatty())
 
-    def close(self) -> None:
-        """Remove the bar."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._bar.close()
 
-    def expect(self, expected: int) -> None:
-        """Learn how many records there will be in all."""
-        self._expected = self._bar.total = expected
+    def expect(self, expected: int | None) -> None:
+        """Learn how many records there will be in all, or that nobody knows; more may come."""
+        if not self._begun:
+            self._begun = True
+            count = "" if expected is None else f" with {expected} records"
+            logger.info("Starting %s sync%s", self._label, count)
+        self._bar.total = expected
 
     def advance(self, records: int) -> None:
         """Count records that were read."""
@@ -51,5 +60,5 @@ class Progress:
         self._bar.update(records)
         if self._bar.disable and time.monotonic() - self._logged_at >= LOG_EVERY:
             self._logged_at = time.monotonic()
-            of = f" of {self._expected}" if self._expected is not None else ""
+            of = f" of {self._bar.total}" if self._bar.total is not None else ""
             logger.info("Reading %s: %d%s records so far", self._label, self._count, of)

@@ -66,7 +66,6 @@ class Stream(SDKStream):
         self.table = FieldTable(self.fields).extend(mappings, validate=not skip)
         self.status = Status(endpoint=self.endpoint)
         self.issues = IssueLog(self.tap.crm_source, self.table, self.primary_keys, self.logger)
-        self.progress = Progress(f"{self.tap.crm_source} {self.name}")
         self._high: str | None = None
         self._below: str | None = None
         self.is_cut = False
@@ -112,7 +111,6 @@ class Stream(SDKStream):
     def expect(self, records: int) -> None:
         """Learn how many records there will be."""
         self.status.expected = (self.status.expected or 0) + records
-        self.progress.expect(self.status.expected)
 
     # The SDK's hooks, in the order in which it calls them
 
@@ -139,7 +137,6 @@ class Stream(SDKStream):
     ) -> Generator[dict[str, Any], Any, Any]:
         self._stream_version = self._initialized_at if self.reads_everything else None
         self._prepare_writing()
-        self.logger.info("Starting %s %s sync", self.tap.crm_source, self.name)
         calls = self.tap.api_calls
         try:
             yield from super()._sync_records(context, write_messages=write_messages)
@@ -152,20 +149,21 @@ class Stream(SDKStream):
                 self._write_state_message()
                 raise
         finally:
-            self.progress.close()
             self.issues.summarize()
 
     def get_records(self, context: Context | None) -> Iterator[Any]:  # noqa: ARG002
         limit: int = self.config.get("max_records") or 0
-        for page in self.pages():
-            self._extracted_at = encode(dates.text(dates.now()))
-            room = limit - self.status.extracted if limit else len(page)
-            self.is_cut = len(page) > room
-            yield from page[:room]
-            self.progress.advance(min(len(page), room))
-            if self.is_cut:
-                self.logger.warning("Stopped %s at max_records=%d", self.name, limit)
-                return
+        with Progress(f"{self.tap.crm_source} {self.name}") as progress:
+            for page in self.pages():
+                self._extracted_at = encode(dates.text(dates.now()))
+                progress.expect(self.status.expected)
+                room = limit - self.status.extracted if limit else len(page)
+                self.is_cut = len(page) > room
+                yield from page[:room]
+                progress.advance(min(len(page), room))
+                if self.is_cut:
+                    self.logger.warning("Stopped %s at max_records=%d", self.name, limit)
+                    return
 
     def post_process(self, row: Any, context: Context | None = None) -> Record | None:  # noqa: ARG002
         record, issues = self.table.convert(row)

@@ -38,6 +38,7 @@ class Tap(SDKTap):
         statuses: How each stream that was begun is doing.
     """
 
+    package_name = "crm-warehouse"
     message_writer_class = Writer
     dynamic_catalog = True
     client: Client | None = None
