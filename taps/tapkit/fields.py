@@ -102,7 +102,8 @@ class FieldTable:
                     "object with 'source' and 'type'."
                 )
             known = fields.get(name) or Field(wanted.get("source", name), name=name)
-            fields[name] = replace(known, **wanted)
+            check = None if wanted.get("type", known.type) != known.type else known.check
+            fields[name] = replace(known, **wanted, check=check)
         return FieldTable(fields.values(), validate=validate)
 
     @property
@@ -135,13 +136,10 @@ class FieldTable:
                 if value is None or (plain and type(value) is str):
                     record[name] = value
                     continue
-                try:
-                    record[name] = convert(value)
-                except ValueError as error:
+                record[name], error = convert(value)
+                if error:
                     issues = issues or {}
-                    issues[name] = {"value": value, "error": str(error)}
-                    field_type = TYPES[self.fields[name].type]
-                    record[name] = value if field_type.is_text else None
+                    issues[name] = {"value": value, "error": error}
         record[ISSUES] = issues
         return record, issues
 
@@ -159,20 +157,28 @@ class FieldTable:
             ]
             yield parent.split(".") if parent else [], columns
 
-    def _converter(self, field: Field) -> Callable[[Any], Any]:
-        field_type, check = TYPES[field.type], field.check
-        if not self.validate:
-            convert = TYPES["string"].convert if field_type.is_text else field_type.convert
-            check = None
-        else:
-            convert = field_type.convert
+    def _converter(self, field: Field) -> Callable[[Any], tuple[Any, str | None]]:
+        """Build what turns a field's value into the column's, and says what is wrong with it.
 
-        def converter(value: Any) -> Any:
+        Text stays as it is, and what only breaks a business rule does: the column can hold it.
+        """
+        field_type = TYPES[field.type]
+        keep = field_type.is_text
+        convert = TYPES["string"].convert if keep and not self.validate else field_type.convert
+        check = field.check if self.validate else None
+
+        def converter(value: Any) -> tuple[Any, str | None]:
             if value == "":
-                return value if field_type.is_text else None
-            converted = convert(value)
-            if check is not None:
-                check(converted)
-            return converted
+                return value if keep else None, None
+            try:
+                converted = convert(value)
+            except ValueError as error:
+                return value if keep else None, str(error)
+            try:
+                if check is not None:
+                    check(converted)
+            except ValueError as error:
+                return converted, str(error)
+            return converted, None
 
         return converter
