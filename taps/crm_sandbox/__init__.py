@@ -1,1 +1,1 @@
-"""A local HTTP server that behaves like the CRM APIs, for the demo, the tests and the benchmarks."""
+"""A local HTTP server that behaves like the CRM APIs: for demo, tests and benchmarks."""

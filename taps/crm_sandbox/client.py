@@ -6,112 +6,20 @@ import subprocess
 import sys
 from queue import Empty, Queue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING
 
-import requests
+from crm_sandbox.remote import Control, Fault, SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
+__all__ = ["Control", "Fault", "Sandbox", "SandboxError"]
+
 READY = "crm-sandbox listening on "
 START_SECONDS = 60.0
-ANSWER_SECONDS = 120.0
-
-
-class SandboxError(RuntimeError):
-    """The sandbox did not start, or refused a command; the text says why."""
-
-
-class Fault(TypedDict, total=False):
-    """One fault rule; the fields are those of `crm_sandbox.faults.Fault`."""
-
-    kind: str
-    path: str
-    method: str
-    after: int
-    every: int
-    count: int
-    status: int
-    variant: str
-    retry_after: str
-    seconds: float
-
-
-class Control:
-    """The control API of a running sandbox.
-
-    Attributes:
-        url: Address of the server.
-        crm: The CRM whose records the methods speak of.
-    """
-
-    def __init__(self, url: str, crm: str = "hubspot") -> None:
-        self.url = url
-        self.crm = crm
-        self._session = requests.Session()
-
-    def base_url(self, crm: str | None = None) -> str:
-        """Return what a tap takes as `base_url`."""
-        return f"{self.url}/{crm or self.crm}"
-
-    def of(self, crm: str) -> Control:
-        """Return the control of another CRM on the same server."""
-        return Control(self.url, crm)
-
-    def reset(
-        self, seed: int = 1, sizes: Mapping[str, int] | None = None, now: str | None = None
-    ) -> None:
-        """Start afresh; see `crm_sandbox.control.Control.reset`."""
-        self._shared("reset", seed=seed, sizes=dict(sizes or {}), now=now)
-
-    def advance(self, seconds: float) -> str:
-        """Move the clock and return the new time."""
-        return str(self._shared("advance", seconds=seconds))
-
-    def now(self) -> str:
-        """Return the sandbox time."""
-        return str(self._shared("now"))
-
-    def faults(self, *rules: Fault, latency_ms: float | None = None) -> list[dict[str, Any]]:
-        """Put these rules in force in place of all others, and set the latency where given.
-
-        Returns:
-            The rules, with how many requests each has seen and hit.
-        """
-        return list(self._shared("faults", rules=rules, latency_ms=latency_ms))
-
-    def fault_hits(self) -> list[int]:
-        """Return how many requests each rule in force has hit."""
-        return [rule["hits"] for rule in self._shared("faults")]
-
-    def stats(self, *, clear: bool = False) -> dict[str, Any]:
-        """Return the request counts; see the README."""
-        return dict(self._shared("stats", clear=clear))
-
-    def log(self, contains: str = "", since: float = 0.0) -> list[dict[str, Any]]:
-        """Return the last requests whose path contains a text, oldest first."""
-        return list(self._shared("log", contains=contains, since=since))
-
-    def command(self, name: str, **arguments: Any) -> Any:
-        """Run a command of the CRM.
-
-        Raises:
-            SandboxError: it is refused.
-        """
-        return self._post(f"{self.crm}/{name}", arguments)
-
-    def _shared(self, name: str, **arguments: Any) -> Any:
-        return self._post(name, arguments)
-
-    def _post(self, path: str, arguments: Mapping[str, Any]) -> Any:
-        address = f"{self.url}/_sandbox/{path}"
-        answer = self._session.post(address, json=arguments, timeout=ANSWER_SECONDS)
-        if answer.status_code != requests.codes.ok:
-            raise SandboxError(f"{path}: {answer.text}")
-        return answer.json()
 
 
 class Sandbox(Control):
@@ -167,7 +75,6 @@ class Sandbox(Control):
 
     def stop(self) -> None:
         """Stop the server and wait for its end."""
-        self._session.close()
         process, self._process = self._process, None
         if process is None:
             return

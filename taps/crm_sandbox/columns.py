@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from crm_sandbox.clock import DAY_MS
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 Values = list["str | None"]
 Maker = Callable[["Columns"], Values]
+
+_BAG = 256
 
 
 class Columns:
@@ -56,11 +59,10 @@ class Columns:
 
 def pick(pool: Sequence[str], *, unset: float = 0.1, blank: float = 0.02) -> Maker:
     """Return values of a pool, some null and some empty."""
-    copies = list(pool) * (200 // len(pool) + 1)
-    bag: Values = list(copies)
-    bag += [None] * round(len(copies) * unset / (1 - unset - blank))
-    bag += [""] * round(len(copies) * blank / (1 - unset - blank))
-    return lambda columns: columns.random.choices(bag, k=columns.size)
+    bag: Values = [None] * round(_BAG * unset) + [""] * round(_BAG * blank)
+    bag += [pool[index % len(pool)] for index in range(_BAG - len(bag))]
+    # A byte for each record is several times faster than random.choices.
+    return lambda columns: [bag[byte] for byte in columns.random.randbytes(columns.size)]
 
 
 def always(pool: Sequence[str]) -> Maker:
@@ -70,9 +72,8 @@ def always(pool: Sequence[str]) -> Maker:
 
 def several(pool: Sequence[str]) -> Maker:
     """Return lists of up to three values, joined by semicolons."""
-    joined = [one for one in pool]
-    joined += [f"{one};{two}" for one, two in zip(pool, pool[1:])]
-    joined += [";".join(pool[:3])]
+    pairs = [f"{one};{two}" for one, two in pairwise(pool)]
+    joined = [*pool, *pairs, ";".join(pool[:3])]
     return pick(joined, unset=0.3)
 
 
@@ -121,7 +122,7 @@ def emails(columns: Columns) -> Values:
     first, last = columns.values["firstname"], columns.values["lastname"]
     made = [
         f"{_ascii(one)}.{_ascii(two)}{index}@example.com"
-        for index, (one, two) in enumerate(zip(first, last))
+        for index, (one, two) in enumerate(zip(first, last, strict=True))
     ]
     return _spoil(columns, made, BAD_EMAILS, 0.05)
 
@@ -199,10 +200,9 @@ def iso_all(moments_ms: Iterable[int]) -> list[str]:
 
 
 def _thin(columns: Columns, values: Iterable[str], unset: float) -> Values:
-    chances = columns.random.choices(
-        [True] * round(unset * 100) + [False] * round(100 - unset * 100), k=columns.size
-    )
-    return [None if gone else value for gone, value in zip(chances, values)]
+    bytes_ = columns.random.randbytes(columns.size)
+    gone = round(_BAG * unset)
+    return [None if byte < gone else value for byte, value in zip(bytes_, values, strict=True)]
 
 
 def _spoil(columns: Columns, values: Iterable[str], bad: Sequence[str], unset: float) -> Values:

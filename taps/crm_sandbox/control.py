@@ -7,18 +7,18 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import Response
 from starlette.routing import Route
 
-from crm_sandbox.clock import from_iso, iso
-from crm_sandbox.crm import ControlError, json_response
-from crm_sandbox.faults import Fault
-from crm_sandbox.stats import Call  # noqa: TC001 - read at run time, to know the arguments
+from crm_sandbox.clock import iso
+from crm_sandbox.crm import ControlError, json_response, read_time
+from crm_sandbox.faults import Fault  # noqa: TC001 - annotations are read at run time
+from crm_sandbox.stats import Call  # noqa: TC001
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from crm_sandbox.crm import Crm, World
 
@@ -48,7 +48,7 @@ class Control:
             now: ISO time the clock starts at, the real time where None.
         """
         per_crm = self._sizes(sizes or {})
-        self._world.clock.set(None if now is None else from_iso(now))
+        self._world.clock.set(None if now is None else read_time(now))
         self._world.faults.clear()
         self._world.stats.clear()
         for crm in self._crms.values():

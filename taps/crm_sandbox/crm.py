@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,7 +11,9 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
+from crm_sandbox.clock import from_iso
 from crm_sandbox.faults import spoil
+from crm_sandbox.stats import Call
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -47,6 +50,18 @@ class ApiError(Exception):
 
 class ControlError(ValueError):
     """A control request that cannot be carried out; the text says why."""
+
+
+def read_time(text: str) -> int:
+    """Return an ISO time in milliseconds.
+
+    Raises:
+        ControlError: it is none.
+    """
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise ControlError(f"{text!r} is not an ISO time") from error
 
 
 class World:
@@ -111,9 +126,16 @@ class Crm(ABC):
     async def _answer(self, request: Request, kind: str, handler: Handler) -> Response:
         path: str = request.scope["path"]
         body = await request.body()
-        call = self.world.stats.begin(
-            self.name, kind, request.method, path, request.scope["query_string"].decode(), body
+        call = Call(
+            at=time.monotonic(),
+            crm=self.name,
+            kind=kind,
+            method=request.method,
+            path=path,
+            query=request.scope["query_string"].decode(),
+            body=body.decode(errors="replace"),
         )
+        self.world.stats.begin(call)
         fault = self.world.faults.strike(request.method, path)
         delay = self.world.faults.latency_ms / 1000
         if fault is not None and fault.kind in ("slow", "hang"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 import struct
@@ -12,6 +11,8 @@ import msgspec
 from starlette.responses import Response
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import Receive, Scope, Send
 
 Kind = Literal["status", "slow", "hang", "cut", "malformed", "repeat_cursor", "reset"]

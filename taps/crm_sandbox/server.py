@@ -102,7 +102,7 @@ class _Protocol(H11Protocol):
             scope[TRANSPORT] = self.transport
             await app(scope, receive, send)
 
-        self.app = with_transport  # type: ignore[assignment]
+        self.app = with_transport
 
 
 def _dated(app: ASGIApp, clock: Clock) -> ASGIApp:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from typing import Any
 
@@ -49,15 +48,12 @@ class Stats:
         self._times: dict[str, list[float]] = {}
         self._log: deque[Call] = deque(maxlen=LOG_LENGTH)
 
-    def begin(self, crm: str, kind: str, method: str, path: str, query: str, body: bytes) -> Call:
+    def begin(self, call: Call) -> None:
         """Count a request that has just come in."""
-        now = time.monotonic()
-        call = Call(now, crm, kind, method, path, query, body.decode(errors="replace"))
-        self._kinds[f"{crm}.{kind}"] += 1
-        self._paths[f"{method} {path}"] += 1
-        self._times.setdefault(f"{crm}.{kind}", []).append(now)
+        self._kinds[f"{call.crm}.{call.kind}"] += 1
+        self._paths[f"{call.method} {call.path}"] += 1
+        self._times.setdefault(f"{call.crm}.{call.kind}", []).append(call.at)
         self._log.append(call)
-        return call
 
     def end(self, call: Call, status: int) -> None:
         """Note the status that was answered."""

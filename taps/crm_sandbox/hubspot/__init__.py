@@ -1,23 +1,24 @@
 """The HubSpot API as of November 2026, made from the project's API sheet.
 
-Where the sheet is silent or uncertain, `switches.Switches` says what is assumed and offers the other
-truth. Known differences from HubSpot:
+Where the sheet is silent or uncertain, `switches.Switches` says what is assumed and offers the
+other truth. Known differences from HubSpot:
 
 - Any version of the form YYYY-MM is served, all alike; the old ``/crm/v3`` paths are not.
 - Read only, but for the token endpoint; there are no webhooks, exports or imports.
 - Object types of section 5 that no stream reads are missing (communications, invoices, users …).
-- Rolling windows count real time and accepted calls only; every answer of one token shares one
-  counter, whatever app it stands for. The daily count follows the sandbox clock, five hours behind
-  UTC, and refused calls are not in it.
-- One token stands for all scopes unless it was given some; scopes are checked per object type only,
-  and no schema scopes exist beside ``crm.schemas.custom.read``.
+- Rolling windows count real time and accepted calls only, and all tokens of a kind share one
+  counter. The daily count follows the sandbox clock, five hours behind UTC; it leaves refused
+  calls out and has no meaning for OAuth tokens.
+- A token may read everything unless it was given scopes. They are checked per object type; of the
+  schema scopes only ``crm.schemas.custom.read`` exists.
 - The deprecated ``-Secondly`` headers are not sent.
-- Error messages and codes inside ``errors`` are the sandbox's where the sheet has none, and so are
+- Error messages and the codes in ``errors`` are the sandbox's where the sheet has none, and so are
   the bodies of refused token requests.
-- A search for an unknown property is refused, except contacts by ``hs_lastmodifieddate``. A negative
-  operator leaves out records without a value. ``query`` looks for a part of a few properties.
+- A search for an unknown property is refused, except contacts by ``hs_lastmodifieddate``. A
+  negative operator leaves out records without a value. ``query`` looks for a part of the text of a
+  few properties. The index of one type lags, or does not, as a whole.
 - Every pair of object types can be associated; type ids the sheet does not name are made up.
-- The scattered list order, calculated properties, list members and owners never change by themselves.
+- Calculated properties, list members, owners and pipelines never change by themselves.
 - No introspection or revocation of tokens, no single-record association endpoint.
 """
 
@@ -34,6 +35,8 @@ from crm_sandbox.hubspot.access import AccountEndpoints, Meter, check_address, c
 from crm_sandbox.hubspot.account import Account
 from crm_sandbox.hubspot.associations import Associations
 from crm_sandbox.hubspot.catalog import SIZES
+from crm_sandbox.hubspot.commands import commands
+from crm_sandbox.hubspot.edits import Edits
 from crm_sandbox.hubspot.errors import not_found, of_fault
 from crm_sandbox.hubspot.objects import Objects
 from crm_sandbox.hubspot.reference import Reference
@@ -73,6 +76,7 @@ class HubSpot(Crm):
             Reference(self),
             AccountEndpoints(self),
         )
+        self._commands = commands(self, Edits(self))
 
     def reset(self, seed: int, sizes: Mapping[str, int]) -> None:
         self.account = Account(self.world.clock, seed, sizes)
@@ -84,7 +88,7 @@ class HubSpot(Crm):
         return [route for group in self._endpoints for route in group.routes()]
 
     def commands(self) -> Mapping[str, Callable[..., Any]]:
-        return {}
+        return self._commands
 
     def dated_route(self, method: str, path: str, kind: str, handler: Handler) -> Route:
         """Return a route whose path has the API version in it."""

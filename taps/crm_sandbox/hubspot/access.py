@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from crm_sandbox.auth import Token, Tokens
     from crm_sandbox.hubspot.switches import Limits, Switches
 
+FORM = "application/x-www-form-urlencoded"
 LONGEST_ADDRESS = 16_000
 UTC_OFFSET_MS = -5 * 3_600_000
 _TOKEN_FORM = re.compile(r"[\w.-]{8,}")
@@ -37,7 +38,6 @@ _OAUTH_FAILURES = {
     "invalid_client": "missing or invalid client credentials",
     "invalid_grant": "missing or invalid refresh token",
     "unsupported_grant_type": "unsupported grant_type",
-    "invalid_request": "parameters have to be in the body, as a form",
 }
 
 
@@ -145,9 +145,7 @@ class AccountEndpoints(Endpoints):
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         kind = request.headers.get("content-type", "").partition(";")[0]
         try:
-            if kind != "application/x-www-form-urlencoded" or not form:
-                raise OAuthError("invalid_request")
-            access_token = tokens.grant(form)
+            access_token = tokens.grant(form if kind == FORM else {})
         except OAuthError as problem:
             raise _oauth_failure(str(problem)) from problem
         return json_response(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import Response
 
 from crm_sandbox.clock import iso
 from crm_sandbox.crm import json_response
@@ -15,6 +14,7 @@ from crm_sandbox.hubspot.links import link_types
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import Route
 
     from crm_sandbox.hubspot.model import ObjectType

@@ -26,8 +26,9 @@ _SYSTEM = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
 def object_types() -> dict[str, ObjectType]:
     """Return fresh object types by their key, to be changed freely."""
     made = (
-        _crm("0-1", "contacts", "contact", properties.CONTACTS, ("email", "firstname", "lastname"),
-             modified="lastmodifieddate", searched=("email", "firstname", "lastname", "phone", "company")),
+        _crm("0-1", "contacts", "contact", properties.CONTACTS,
+             ("email", "firstname", "lastname"), modified="lastmodifieddate",
+             searched=("email", "firstname", "lastname", "phone", "company")),
         _crm("0-2", "companies", "company", properties.COMPANIES, ("domain", "name"),
              searched=("name", "domain", "phone")),
         _crm("0-3", "deals", "deal", properties.DEALS,
@@ -36,9 +37,10 @@ def object_types() -> dict[str, ObjectType]:
         _crm("0-5", "tickets", "ticket", properties.TICKETS,
              ("content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_priority", "subject"),
              scope="tickets", searched=("subject", "content"), pipelines=TICKET_PIPELINES),
-        _crm("0-136", "leads", "lead", properties.LEADS, (), pipelines=LEAD_PIPELINES,
-             searched=("hs_lead_name",)),
-        _crm("0-8", "line_items", "line_item", properties.LINE_ITEMS, ("amount", "price", "quantity")),
+        _crm("0-136", "leads", "lead", properties.LEADS, (), searched=("hs_lead_name",),
+             pipelines=LEAD_PIPELINES),
+        _crm("0-8", "line_items", "line_item", properties.LINE_ITEMS,
+             ("amount", "price", "quantity")),
         _crm("0-7", "products", "product", properties.PRODUCTS, ("description", "name", "price"),
              searched=("name", "description", "hs_sku")),
         _other("0-14", "quotes", "quote", properties.QUOTES, "crm.objects.quotes.read"),
@@ -49,12 +51,12 @@ def object_types() -> dict[str, ObjectType]:
         _other("0-47", "meetings", "meeting_event", properties.MEETINGS, _CONTACTS),
         _other("0-46", "notes", "note", properties.NOTES, _CONTACTS),
         _other("0-27", "tasks", "task", properties.TASKS, _CONTACTS),
-        _other("2-37000001", "division", "division", properties.DIVISION, _CUSTOM, ("division_name",)),
-        _other("2-42000001", "genius_user", "genius_user", properties.GENIUS_USER, _CUSTOM, ("name",)),
+        _other("2-37000001", "division", "division", properties.DIVISION, _CUSTOM,
+               searched=("division_name",)),
+        _other("2-42000001", "genius_user", "genius_user", properties.GENIUS_USER, _CUSTOM),
         # Names that collide: after normalising with the one above, and with a standard type.
-        _other("2-42000002", "Genius_User", "Genius_User", properties.GENIUS_USER, _CUSTOM, ("name",)),
-        _other("2-43000001", "appointments", "appointments", properties.LOOKALIKE, _CUSTOM,
-               ("appointment_id",)),
+        _other("2-42000002", "Genius_User", "Genius_User", properties.GENIUS_USER, _CUSTOM),
+        _other("2-43000001", "appointments", "appointments", properties.LOOKALIKE, _CUSTOM),
     )  # fmt: skip
     for number, one in enumerate(made):
         one.first_id = 51 + number * 100_000_000
@@ -94,6 +96,7 @@ def _other(
     singular: str,
     own: Sequence[Property],
     scope: str,
+    *,
     searched: tuple[str, ...] = (),
     pipelines: Sequence[dict[str, Any]] = (),
 ) -> ObjectType:
@@ -153,13 +156,19 @@ def _plain(stages: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
 
 _DEAL_STAGES = [
     (stage, {"isClosed": str(stage.startswith("closed")).lower(), "probability": probability})
-    for stage, probability in zip(properties.DEAL_STAGES, ("0.2", "0.4", "0.9", "1.0", "0.0"))
+    for stage, probability in zip(
+        properties.DEAL_STAGES, ("0.2", "0.4", "0.9", "1.0", "0.0"), strict=True
+    )
 ]
 DEAL_PIPELINES = (
     _pipeline("default", "Sales Pipeline", _DEAL_STAGES, EPOCH),
-    _pipeline("74000001", "Réno \"special\"", [("174000001", {"isClosed": "false", "probability": "0.5"})],
-              DEFINED),
-)  # fmt: skip
+    _pipeline(
+        "74000001",
+        'Réno "special"',
+        [("174000001", {"isClosed": "false", "probability": "0.5"})],
+        DEFINED,
+    ),
+)
 TICKET_PIPELINES = (
     _pipeline(
         "0",

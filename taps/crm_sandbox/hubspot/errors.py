@@ -17,7 +17,10 @@ PERIODS = {
     "TEN_SECONDLY_ROLLING": "ten_secondly_rolling",
     "DAILY": "daily",
 }
-_HTML = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
+_HTML = (
+    "<html>\r\n<head><title>{0}</title></head>\r\n"
+    "<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
+)
 _MESSAGES = {
     423: "The resource is locked.",
     477: "This account is being migrated between data centers.",

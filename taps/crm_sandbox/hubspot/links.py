@@ -48,8 +48,8 @@ _PRIMARY: dict[Pair, int] = {
     ("deals", "companies"): 5, ("companies", "deals"): 6,
 }  # fmt: skip
 _LABELS: dict[Pair, tuple[tuple[int, str], ...]] = {
-    ("contacts", "companies"): ((101, "Decision maker"), (103, "Bills \"to\"; accounts")),
-    ("companies", "contacts"): ((102, "Decision maker"), (104, "Bills \"to\"; accounts")),
+    ("contacts", "companies"): ((101, "Decision maker"), (103, 'Bills "to"; accounts')),
+    ("companies", "contacts"): ((102, "Decision maker"), (104, 'Bills "to"; accounts')),
     ("appointments", "contacts"): ((105, "Homeowner"),),
     ("contacts", "appointments"): ((106, "Homeowner"),),
 }  # fmt: skip

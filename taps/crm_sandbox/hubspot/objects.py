@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import Response
 
 from crm_sandbox.clock import iso
 from crm_sandbox.crm import json_response
@@ -25,6 +24,7 @@ from crm_sandbox.hubspot.search import Query, Searcher
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import Route
 
     from crm_sandbox.hubspot import HubSpot
@@ -64,10 +64,10 @@ class Objects(Endpoints):
             route("POST", f"{base}/search", "objects.search", self.search),
             route("POST", f"{base}/batch/read", "objects.batch_read", self.batch_read),
             route("GET", f"{base}/{{id}}", "objects.get", self.get),
-            route("GET", base, "objects.list", self.list),
+            route("GET", base, "objects.list", self.list_page),
         ]
 
-    async def list(self, request: Request) -> Response:
+    async def list_page(self, request: Request) -> Response:
         """Answer a page of live or archived records."""
         kind = self.type_of(request)
         history = names_in(request, "propertiesWithHistory")
@@ -131,8 +131,8 @@ class Objects(Endpoints):
             {
                 "status": "error",
                 "category": "OBJECT_NOT_FOUND",
-                "message": f"Could not get some {kind.full_name} objects, they may be deleted or not "
-                "exist. Check that ids are valid.",
+                "message": f"Could not get some {kind.full_name} objects, they may be deleted or "
+                "not exist. Check that ids are valid.",
                 "context": {"ids": missing},
             }
         ]
@@ -188,11 +188,13 @@ class Objects(Endpoints):
         name = f"{kind.singular}_to_{target.singular}"
         for record, result in zip(records, results, strict=True):
             entries = [
-                {"id": str(to_id), "type": f"{name}_unlabeled" if one.label is None and len(how) > 1
-                 else name}
+                {
+                    "id": str(to_id),
+                    "type": name if one.label or len(how) == 1 else f"{name}_unlabeled",
+                }
                 for to_id, how in self.account.linked((kind.key, target.key), record.id)
                 for one in how
-            ]  # fmt: skip
+            ]
             if entries:
                 links = result.setdefault("associations", {})
                 links[target.name] = {"results": entries}

@@ -9,6 +9,12 @@ from crm_sandbox import columns as make
 from crm_sandbox.hubspot.model import Property as P  # noqa: N817 - the tables below are long
 from crm_sandbox.words import TEXTS
 
+JSONS = (
+    '{"score": 0.25, "tags": ["a", "é"]}',
+    "[]",
+    '{"nested": {"big": 12345678901234567890}}',
+    "{}",
+)
 OWNERS = tuple(str(661100 + number) for number in range(12))
 LIFECYCLE = ("subscriber", "lead", "marketingqualifiedlead", "opportunity", "customer", "other")
 LEAD_STATUS = ("NEW", "OPEN", "IN_PROGRESS", "UNQUALIFIED", "BAD_TIMING")
@@ -29,34 +35,47 @@ MERGED = P("hs_merged_object_ids", "enumeration", field_type="checkbox", calcula
 
 
 def owner() -> P:
+    """Return the owner of a record."""
     return P("hubspot_owner_id", "enumeration", make.pick(OWNERS), refers_to="OWNER")
 
 
 def choice(name: str, options: tuple[str, ...], *, custom: bool = False) -> P:
+    """Return an enumeration of one value."""
     return P(name, "enumeration", make.pick(options), options=options, custom=custom)
 
 
+def stage(name: str, options: tuple[str, ...]) -> P:
+    """Return an enumeration that is always set."""
+    return P(name, "enumeration", make.always(options), "radio", options)
+
+
 def checkboxes(name: str, options: tuple[str, ...]) -> P:
+    """Return a custom enumeration of several values."""
     return P(name, "enumeration", make.several(options), "checkbox", options, custom=True)
 
 
 def flag(name: str, *, custom: bool = False) -> P:
+    """Return a boolean."""
     return P(name, "bool", make.pick(BOOLS), options=BOOLS, custom=custom)
 
 
 def text(name: str, filler: make.Maker = make.texts, *, custom: bool = False) -> P:
+    """Return a text."""
     return P(name, "string", filler, custom=custom)
 
 
 def long_text(name: str, *, custom: bool = False) -> P:
+    """Return a text of several lines."""
     return P(name, "string", make.texts, "textarea", custom=custom)
 
 
 def number(name: str, filler: make.Maker, *, custom: bool = False) -> P:
+    """Return a number."""
     return P(name, "number", filler, custom=custom)
 
 
 def moment(name: str, days: int = 300, *, ahead: int = 0, custom: bool = False) -> P:
+    """Return a date-time."""
     return P(name, "datetime", make.moments(days, ahead=ahead), custom=custom)
 
 
@@ -81,7 +100,8 @@ CONTACTS = (
       make.several(("second@example.com", "third@example.net")), "checkbox"),
     MERGED,
     P("hs_calculated_merged_vids", "enumeration", field_type="checkbox", calculated=True),
-    P("hs_email_domain", make=make.copied("email", lambda one: one.rpartition("@")[2]), calculated=True),
+    P("hs_email_domain", make=make.copied("email", lambda one: one.rpartition("@")[2]),
+      calculated=True),
     number("num_notes", make.integers(0, 40, unset=0.4)),
     number("hs_analytics_revenue", make.decimals),
     flag("hs_is_unworked"),
@@ -127,8 +147,8 @@ DEALS = (
     number("amount", make.decimals),
     # Section 6 of the sheet: closedate may lack milliseconds.
     P("closedate", "datetime", make.moments(200, ahead=120, milliseconds=False)),
-    P("dealstage", "enumeration", make.always(DEAL_STAGES), "radio", DEAL_STAGES),
-    P("pipeline", "enumeration", make.always(("default",)), options=("default", "74000001")),
+    stage("dealstage", DEAL_STAGES),
+    stage("pipeline", ("default",)),
     choice("dealtype", ("newbusiness", "existingbusiness")),
     P("deal_currency_code", "enumeration", make.always(("USD", "CAD")), options=("USD", "CAD")),
     flag("hs_is_closed_won"),
@@ -145,8 +165,8 @@ DEALS = (
 TICKETS = (
     text("subject"),
     long_text("content"),
-    P("hs_pipeline", "enumeration", make.always(("0",)), options=("0",)),
-    P("hs_pipeline_stage", "enumeration", make.always(TICKET_STAGES), options=TICKET_STAGES),
+    stage("hs_pipeline", ("0",)),
+    stage("hs_pipeline_stage", TICKET_STAGES),
     choice("hs_ticket_priority", ("LOW", "MEDIUM", "HIGH", "URGENT")),
     moment("closed_date"),
     owner(),
@@ -157,10 +177,10 @@ LEADS = (
     text("hs_lead_name", make.companies),
     choice("hs_lead_type", ("NEW_BUSINESS", "RE_ATTEMPTING")),
     choice("hs_lead_label", ("HOT", "WARM", "COLD")),
-    P("hs_pipeline", "enumeration", make.always(("lead-pipeline-id",)), options=("lead-pipeline-id",)),
-    P("hs_pipeline_stage", "enumeration", make.always(LEAD_STAGES), options=LEAD_STAGES),
+    stage("hs_pipeline", ("lead-pipeline-id",)),
+    stage("hs_pipeline_stage", LEAD_STAGES),
     owner(),
-)  # fmt: skip
+)
 
 LINE_ITEMS = (
     text("name", make.pick(SERVICES)),
@@ -196,8 +216,8 @@ APPOINTMENTS = (
     moment("hs_appointment_end", 100, ahead=60),
     choice("hs_appointment_status", ("scheduled", "completed", "cancelled")),
     number("hs_duration", make.pick(("3600000", "5400000", "0"))),
-    P("hs_pipeline", "enumeration", make.always(("9001000",)), options=("9001000",)),
-    P("hs_pipeline_stage", "enumeration", make.always(APPOINTMENT_STAGES), options=APPOINTMENT_STAGES),
+    stage("hs_pipeline", ("9001000",)),
+    stage("hs_pipeline_stage", APPOINTMENT_STAGES),
     owner(),
     MERGED,
     P("date", "date", make.dates(200), custom=True),
@@ -209,7 +229,7 @@ APPOINTMENTS = (
     text("salespro_fileurl_contract", make.urls, custom=True),
     text("arrivy_user_divison_id", make.serial(""), custom=True),
     long_text("notes", custom=True),
-)  # fmt: skip
+)
 
 DIVISION = (
     text("division_name", make.always(("North West", "Québec", "South  Jersey")), custom=True),

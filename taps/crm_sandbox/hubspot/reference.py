@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from starlette.responses import Response
 
 from crm_sandbox.clock import iso
 from crm_sandbox.crm import json_response
@@ -24,6 +23,7 @@ from crm_sandbox.hubspot.render import sensitive_scope
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import Route
 
 SENSITIVITIES = ("non_sensitive", "sensitive", "highly_sensitive")
