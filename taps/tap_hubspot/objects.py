@@ -6,7 +6,8 @@ Source: "CRM objects", "Search the CRM", "Properties" in HubSpot's documentation
 - An incremental run searches a fixed window of modification times. Search gives 10,000 rows at
   most, and rows leave the window while it is read; so each page asks for the ids after the last
   one (`hs_object_id GT`) rather than for an offset, and neither can lose a row or loop.
-- Search never shows archived records; they are listed in full and sorted out here.
+- Search never shows archived records; they are listed in full and sorted out here. Where one of
+  them was restored, all live records are listed again.
 - A merge removes records without a trace but the survivor's `hs_merged_object_ids`.
 """
 
@@ -21,6 +22,7 @@ from tapkit.fields import ISSUES, Field, at_least
 from tapkit.paging import chunks, follow, ordered_map
 from tapkit.stream import DELETED_AT, Stream
 
+from tap_hubspot.archive import ArchiveTrail
 from tap_hubspot.client import SEARCH, next_after
 from tap_hubspot.ids import IdLog
 
@@ -153,12 +155,25 @@ class Objects(Stream):
         self.bookmark_before = self.bookmark()
         start, now = self.starting_point(), self.client.server_now()
         self.read_below(now)
-        live = self._search(start, now) if start else self._list(archived=False)
+        trail = ArchiveTrail(self.stream_state.get("archived"), now - self.look_back)
+        # Archived ones first: what is restored meanwhile comes again, and then as it is.
+        for page in self._list(archived=True):
+            trail.note(page)
+            new = [_deleted(row) for row in page if _is_new(row, start)]
+            yield self._noted([*new, *self._absorbed(new)])
+        self._trail = trail
+        if start is None or trail.is_broken:
+            live = self._list(archived=False)
+        else:
+            live = self._search(start, now)
         for page in live:
             yield self._noted([*page, *self._absorbed(page)])
-        for page in self._list(archived=True):
-            yield self._noted([_deleted(row) for row in page if _is_new(row, start)])
-        self.read_whole = start is None
+        self.read_whole = start is None or trail.is_broken
+
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        if self.status.status == "success" and not self.is_cut:
+            self.stream_state["archived"] = self._trail.remember()
+        super().finalize_state_progress_markers(state)
 
     def all_ids(self) -> Iterator[str]:
         """The ids of all live records, read anew."""

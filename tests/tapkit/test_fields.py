@@ -111,7 +111,7 @@ def test_mappings_extend_override_and_leave_out() -> None:
 
 @pytest.mark.parametrize("mapping", [7, {"type": "money"}, {"from": "x"}])
 def test_wrong_mappings_are_refused(mapping: object) -> None:
-    with pytest.raises(ConfigValidationError, match="field_mappings|unknown type"):
+    with pytest.raises(ConfigValidationError, match=r"field_mappings|unknown type"):
         TABLE.extend({"x": mapping}, validate=True)
 
 
@@ -175,5 +175,5 @@ def test_types_convert(kind: str, value: object, expected: object) -> None:
     ],
 )
 def test_types_refuse(kind: str, value: object) -> None:
-    with pytest.raises(ValueError, match="not a|not J|not true"):
+    with pytest.raises(ValueError, match=r"not a|not J|not true"):
         TYPES[kind].convert(value)

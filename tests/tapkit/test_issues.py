@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-import pytest
 from tapkit.fields import Field, FieldTable
 from tapkit.issues import IssueLog
 from tapkit.writer import encode
+
+if TYPE_CHECKING:
+    import pytest
 
 TABLE = FieldTable([Field("id"), Field("email", "email"), Field("closed", "datetime")])
 
@@ -25,8 +28,10 @@ def report(
 
 def test_the_forms_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert report(caplog) == [
-        "Validation warning for field 'email' with value 'som…' (Record: id=0): "
-        "not an e-mail address",
+        (
+            "Validation warning for field 'email' with value 'som…' (Record: id=0): "
+            "not an e-mail address"
+        ),
         "Failed to parse datetime value: 'soon' in field 'closed' for hubspot 0",
     ]
 
