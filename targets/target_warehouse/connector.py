@@ -1,0 +1,42 @@
+"""The SDK's view of the warehouse: where it is, and what a JSON schema becomes in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from singer_sdk.sql import SQLConnector
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Numeric, Text, Time
+from sqlalchemy.dialects.postgresql import JSONB
+
+from target_warehouse.columns import Kind, kind_of
+from warehouse.server import database_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.types import TypeEngine
+
+__all__ = ["WarehouseConnector"]
+
+_TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
+    "boolean": Boolean(),
+    "integer": BigInteger(),
+    "number": Numeric(),
+    "text": Text(),
+    "date": Date(),
+    "datetime": DateTime(timezone=True),
+    "time": Time(),
+    "json": JSONB(),
+}
+
+
+class WarehouseConnector(SQLConnector):
+    """Connector to the configured or the embedded Postgres."""
+
+    allow_column_alter = True
+    allow_merge_upsert = True
+    allow_overwrite = True
+
+    def get_sqlalchemy_url(self, config: dict[str, Any]) -> str:
+        return database_url(config.get("sqlalchemy_url"))
+
+    def to_sql_type(self, jsonschema_type: dict[str, Any]) -> TypeEngine[Any]:
+        return _TYPES[kind_of(jsonschema_type)]

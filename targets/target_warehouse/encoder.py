@@ -1,0 +1,370 @@
+"""Records in, COPY text out: column by column for all that is ordinary, one by one for the rest.
+
+Values are joined with control characters as separators, so that the escaping of a whole chunk is
+four replacements. A chunk with anything unusual in it (a control character, a NUL, a date that is
+none) is halved until the unusual record stands alone and goes through `convert`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from target_warehouse import moments
+from target_warehouse.convert import BIGINT, ISSUES, Converter, RefusedError
+from target_warehouse.jsontext import dumps, loads
+from target_warehouse.typed import (
+    RAW_NULL,
+    UnsupportedError,
+    first_characters,
+    nested_decoder,
+    nullable,
+    only_strings,
+    record_type,
+)
+from warehouse.rejects import Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from target_warehouse.columns import Column
+
+__all__ = ["DELIMITER", "NULL", "Encoder", "EncodedBatch", "Item", "as_text"]
+
+Item = msgspec.Raw | bytes | dict[str, Any]
+"""A record: as its part of the message, or parsed where a stream map has been at work."""
+
+NULL: Final = "\x1d"
+_ROW: Final = "\x1e"
+DELIMITER: Final = "\x1f"
+_CHUNK: Final = 256
+_ESCAPES: Final = str.maketrans(
+    {"\\": "\\\\", "\n": "\\n", "\r": "\\r", DELIMITER: "\\" + DELIMITER, NULL: "\\" + NULL}
+)
+_UNKNOWN: Final = re.compile(r"unknown field `(.*)`$", re.DOTALL)
+
+# Half pairs and NUL in the text of JSON; also matches some that are fine, which `convert` sorts out.
+_SUSPICIOUS: Final = re.compile(r"\\u(?:0000|[dD][89abAB])")
+_DATETIMES: Final = re.compile(f"(?:{moments.DATETIME}\n)*")
+_TIMES: Final = re.compile(f"(?:{moments.CLOCK}\n)*")
+_DATES: Final = re.compile(f"(?:{moments.DATE}\n)*")
+_NUMBERS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
+
+
+class _UnusualError(Exception):
+    """Something in the chunk needs a closer look."""
+
+
+@dataclass
+class EncodedBatch:
+    """A batch ready to be staged.
+
+    Attributes:
+        extracted: Texts of one more column, or nothing.
+        blobs: COPY text; each line begins with the record's place in the batch.
+        rows: Number of lines.
+        keys: The distinct keys among them, as text; empty for a stream without a key.
+        rejects: Records refused before Postgres saw them: place → reject.
+        known_keys: What could be read of their keys: column → text.
+        found: What had to be changed: (place, field, reason).
+    """
+
+    extracted: Sequence[str | None] = ()
+    blobs: list[str] = field(default_factory=list)
+    rows: int = 0
+    keys: set[tuple[str, ...]] = field(default_factory=set)
+    rejects: dict[int, Reject] = field(default_factory=dict)
+    known_keys: list[dict[str, str]] = field(default_factory=list)
+    found: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def as_text(item: Item) -> str:
+    """Return a record as received."""
+    return dumps(item, exact=True) if isinstance(item, dict) else str(item, "utf-8", "replace")
+
+
+class Encoder:
+    """Encodes the records of one schema for the columns of one table."""
+
+    def __init__(
+        self,
+        schema: dict[str, Any],
+        columns: Sequence[Column],
+        keys: Sequence[str],
+        *,
+        validate: bool,
+        strict: bool,
+        on_undeclared: Callable[[str], None],
+    ) -> None:
+        """Prepare for one schema.
+
+        Args:
+            schema: The stream's JSON schema.
+            columns: Columns of the data.
+            keys: Fields that make up the key.
+            validate: Refuse records that break the schema.
+            strict: Refuse records that would have issues.
+            on_undeclared: Told once of each field the schema does not declare.
+        """
+        self.schema, self.columns, self.keys, self.strict = schema, columns, keys, strict
+        self.converter = Converter(schema, columns, keys, validate=validate, strict=strict)
+        self._on_undeclared = on_undeclared
+        self._undeclared: set[str] = set()
+        self._key_places = [i for i, column in enumerate(columns) if column.field in keys]
+        self._decode: Callable[[Any], Any] | None = None
+        self._encoders: list[Callable[[Sequence[Any]], tuple[list[str], int]]] = []
+        try:
+            self._encoders = [_encoder(c, schema["properties"][c.field]) for c in columns]
+            self._compile()
+        except UnsupportedError:
+            self._decode = None
+
+    @property
+    def overflowed(self) -> set[Column]:
+        """Whole-number columns that have met a number they cannot hold."""
+        return self.converter.overflowed
+
+    def _compile(self) -> None:
+        record = record_type(
+            self.schema, self.columns, self.keys, issues=ISSUES, ignored=sorted(self._undeclared)
+        )
+        self._decode = msgspec.json.Decoder(record).decode
+
+    def encode(self, items: Sequence[Item], extracted: Sequence[str | None] = ()) -> EncodedBatch:
+        """Return a batch ready to be staged.
+
+        Args:
+            items: The records.
+            extracted: Texts for one more column at the end; all or none.
+
+        Raises:
+            MissingKeyPropertiesError: A record lacks a key property altogether.
+        """
+        batch = EncodedBatch(extracted=extracted)
+        for start in range(0, len(items), _CHUNK):
+            chunk = range(start, min(start + _CHUNK, len(items)))
+            if self._decode is None:
+                for place in chunk:
+                    self._encode_one(place, items[place], batch)
+            else:
+                self._encode_chunk(chunk, items, batch)
+        return batch
+
+    def _encode_chunk(
+        self, places: Iterable[int], items: Sequence[Item], batch: EncodedBatch
+    ) -> None:
+        rows: list[Any] = []
+        good: list[int] = []
+        for place in places:
+            try:
+                rows.append(self._decode(items[place]))  # type: ignore[misc]
+                good.append(place)
+            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+                self._encode_one(place, items[place], batch)
+                if match := _UNKNOWN.search(str(error)):
+                    self._learn(match[1])
+        if rows:
+            self._encode_rows(good, list(map(msgspec.structs.astuple, rows)), items, batch)
+
+    def _learn(self, undeclared: str) -> None:
+        """Let the decoder pass over a field it has tripped on."""
+        self._note_undeclared([undeclared])
+        try:
+            self._compile()
+        except UnsupportedError:
+            self._decode = None
+
+    def _note_undeclared(self, fields: Iterable[str]) -> None:
+        for name in fields:
+            if name not in self._undeclared:
+                self._undeclared.add(name)
+                if not name.startswith("_sdc_") and name != ISSUES:
+                    self._on_undeclared(name)
+
+    def _encode_rows(
+        self,
+        places: list[int],
+        rows: list[tuple[Any, ...]],
+        items: Sequence[Item],
+        batch: EncodedBatch,
+    ) -> None:
+        try:
+            blob, texts = self._encode_columns(places, rows, batch.extracted)
+        except (_UnusualError, msgspec.MsgspecError):
+            if len(places) == 1:
+                self._encode_one(places[0], items[places[0]], batch)
+                return
+            middle = len(places) // 2
+            self._encode_rows(places[:middle], rows[:middle], items, batch)
+            self._encode_rows(places[middle:], rows[middle:], items, batch)
+            return
+        batch.blobs.append(blob)
+        batch.rows += len(places)
+        if self.keys:
+            batch.keys.update(zip(*(texts[i] for i in self._key_places), strict=True))
+
+    def _encode_columns(
+        self, places: list[int], rows: list[tuple[Any, ...]], extracted: Sequence[str | None]
+    ) -> tuple[str, list[list[str]]]:
+        fields = list(zip(*rows, strict=False))  # undeclared fields come last, from some row on
+        texts: list[list[str]] = []
+        nulls = 0
+        for encode, values in zip(self._encoders, fields, strict=False):
+            column, missing = encode(values)
+            texts.append(column)
+            nulls += missing
+        issues, missing = _json(None, "{", fields[len(self._encoders)], null=True)
+        if self.strict and missing < len(places):
+            raise _UnusualError
+        nulls += missing
+        written = [list(map(str, places)), *texts, issues]
+        if extracted:
+            column, missing = _text([extracted[place] for place in places])
+            written.append(column)
+            nulls += missing
+        blob = _ROW.join(map(DELIMITER.join, zip(*written, strict=True)))
+        if (
+            blob.count(DELIMITER) != len(places) * (len(written) - 1)
+            or blob.count(_ROW) != len(places) - 1
+            or blob.count(NULL) != nulls
+            or "\0" in blob
+        ):
+            raise _UnusualError
+        blob = blob.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+        return blob.replace(_ROW, "\n") + "\n", texts
+
+    def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
+        record: dict[str, Any] = {}
+        try:
+            record = self._parse(item)
+            encoded = self.converter.encode(record)
+        except RefusedError as error:
+            key = dumps({name: record.get(name) for name in self.keys})
+            batch.rejects[place] = Reject(key, as_text(item), error.error_class, str(error))
+            batch.known_keys.append(self.converter.known_key(record))
+            return
+        values = [*encoded.values, encoded.issues]
+        if batch.extracted:
+            values.append(batch.extracted[place])
+        line = DELIMITER.join(NULL if v is None else v.translate(_ESCAPES) for v in values)
+        batch.blobs.append(f"{place}{DELIMITER}{line}\n")
+        batch.rows += 1
+        batch.found.extend((place, name, reason) for name, reason in encoded.found.items())
+        if self.keys:
+            batch.keys.add(tuple(encoded.values[i] or "" for i in self._key_places))
+
+    def _parse(self, item: Item) -> dict[str, Any]:
+        try:
+            record = item if isinstance(item, dict) else loads(bytes(item))
+        except ValueError as error:
+            raise RefusedError("validation", f"{type(error).__name__} in the record") from error
+        if not isinstance(record, dict):
+            raise RefusedError("validation", "The record is not an object")
+        if len(record) > len(self.columns) or not record.keys() <= self.schema["properties"].keys():
+            self._note_undeclared(record.keys() - self.schema["properties"].keys())
+        return record
+
+
+def _encoder(
+    column: Column, schema: Mapping[str, Any]
+) -> Callable[[Sequence[Any]], tuple[list[str], int]]:
+    """Return what encodes the values of one column; it gives the texts and how many are null."""
+    match column.kind, column.storage:
+        case "number", ("numeric" | "text") if not only_strings(schema):
+            return partial(_number, null=nullable(schema))
+        case "number", "numeric":
+            return partial(_matching, _NUMBERS, float)
+        case "json", ("jsonb" | "json" | "text"):
+            return partial(
+                _json, nested_decoder(schema), first_characters(schema), null=nullable(schema)
+            )
+        case "integer", "bigint":
+            return _bigint
+        case "integer", ("numeric" | "text"):
+            return _integer
+        case "boolean", ("boolean" | "text"):
+            return _boolean
+        case "datetime", ("timestamp with time zone" | "timestamp without time zone"):
+            return partial(_matching, _DATETIMES, datetime.fromisoformat)
+        case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
+            return partial(_matching, _DATES, date.fromisoformat)
+        case "time", "time without time zone":
+            return partial(_matching, _TIMES, time.fromisoformat)
+        case (("text" | "datetime" | "date" | "time"), "text") if only_strings(schema):
+            return _text
+    raise UnsupportedError(f"{column.kind} in {column.storage}")
+
+
+def _text(values: Sequence[Any]) -> tuple[list[str], int]:
+    return [NULL if v is None else v for v in values], values.count(None)
+
+
+def _integer(values: Sequence[Any]) -> tuple[list[str], int]:
+    return [NULL if v is None else str(v) for v in values], values.count(None)
+
+
+def _bigint(values: Sequence[Any]) -> tuple[list[str], int]:
+    present = [v for v in values if v is not None]
+    if present and (max(present) >= BIGINT or min(present) < -BIGINT):
+        raise _UnusualError
+    return [NULL if v is None else str(v) for v in values], len(values) - len(present)
+
+
+def _boolean(values: Sequence[Any]) -> tuple[list[str], int]:
+    words = {None: NULL, True: "true", False: "false"}
+    return [words[v] for v in values], values.count(None)
+
+
+def _matching(
+    form: re.Pattern[str], check: Callable[[str], Any], values: Sequence[Any]
+) -> tuple[list[str], int]:
+    present = [v for v in values if v is not None]
+    if not form.fullmatch("\n".join([*present, ""])):
+        raise _UnusualError
+    try:
+        for value in present:
+            check(value)
+    except ValueError:
+        raise _UnusualError from None
+    return [NULL if v is None else v for v in values], len(values) - len(present)
+
+
+def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
+    try:
+        texts = [str(v, "utf-8") for v in values]
+    except UnicodeDecodeError:
+        raise _UnusualError from None
+    if not (nulls := texts.count("null")):
+        return texts, 0
+    if not null and any(
+        v is not RAW_NULL for v, text in zip(values, texts, strict=True) if text == "null"
+    ):
+        raise _UnusualError
+    return [NULL if text == "null" else text for text in texts], nulls
+
+
+def _number(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
+    texts, nulls = _raw(values, null=null)
+    if not {text[0] for text in texts} <= set("-0123456789" + NULL):
+        raise _UnusualError
+    return texts, nulls
+
+
+def _json(
+    decoder: msgspec.json.Decoder[Any] | None, first: str, values: Sequence[Any], *, null: bool
+) -> tuple[list[str], int]:
+    texts, nulls = _raw(values, null=null)
+    if first and not {text[0] for text in texts} <= {*first, NULL}:
+        raise _UnusualError
+    if any("\\u" in text and _SUSPICIOUS.search(text) for text in texts):
+        raise _UnusualError
+    if decoder is not None:
+        for text in texts:
+            if text != NULL:
+                decoder.decode(text)
+    return texts, nulls

@@ -1,0 +1,100 @@
+"""What can go wrong, grouped by what follows from it.
+
+    TargetError             the run fails, with a sentence for the user
+    ├── TableConflictError  something in the database must be changed by hand first
+    ├── TooManyRejectsError more refused records than `max_rejects`
+    ├── BadInputError       the input is not a Singer stream
+    └── DatabaseError       Postgres refused for a reason that is no record's fault
+
+`is_record_fault`: the record goes to ``sync_rejects``, the run goes on.
+`is_passing`: the batch is tried again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg2
+import psycopg2.errors
+
+__all__ = [
+    "BadInputError",
+    "DatabaseError",
+    "TableConflictError",
+    "TargetError",
+    "TerminatedError",
+    "TooManyRejectsError",
+    "is_passing",
+    "is_record_fault",
+]
+
+_DATA_EXCEPTION: Final = "22"
+_INTEGRITY: Final = "23"
+_TOO_LARGE: Final = "54000"  # a value too long for an index
+_CONNECTION: Final = "08"
+_PASSING: Final = frozenset(
+    {
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "55P03",  # lock not available
+        "57P01",  # admin shutdown
+        "57P02",  # crash shutdown
+        "57P03",  # cannot connect now
+        "57P05",  # idle session timeout
+        "25P03",  # idle in transaction timeout
+    }
+)
+
+
+class TargetError(Exception):
+    """The run fails; the message is for the user and has no record in it."""
+
+
+class TableConflictError(TargetError):
+    """Something in the database must be changed by hand first."""
+
+
+class TooManyRejectsError(TargetError):
+    """More records were refused than `max_rejects` allows."""
+
+
+class BadInputError(TargetError):
+    """The input is not a Singer stream."""
+
+
+class DatabaseError(TargetError):
+    """Postgres refused for a reason that is no record's fault."""
+
+    @classmethod
+    def from_driver(cls, error: psycopg2.Error) -> DatabaseError:
+        """Wrap an error of the driver without the values its message may quote."""
+        if is_record_fault(error) or not error.pgcode:
+            reason = type(error).__name__ if error.pgcode else str(error).strip().split("\n")[0]
+        else:
+            reason = error.diag.message_primary or type(error).__name__
+        return cls(f"Postgres: {reason} ({error.pgcode or 'no connection'})")
+
+
+class TerminatedError(SystemExit):
+    """SIGTERM or SIGINT; leaves the process with the signal's exit code."""
+
+    def __init__(self, signum: int) -> None:
+        """Take the signal's number."""
+        super().__init__(128 + signum)
+        self.signum = signum
+
+    def __str__(self) -> str:
+        return f"Terminated by signal {self.signum}"
+
+
+def is_record_fault(error: psycopg2.Error) -> bool:
+    """Tell whether one record's value is the reason."""
+    code = error.pgcode or ""
+    return code[:2] in {_DATA_EXCEPTION, _INTEGRITY} or code == _TOO_LARGE
+
+
+def is_passing(error: BaseException) -> bool:
+    """Tell whether trying the same again can help."""
+    if not isinstance(error, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+        return isinstance(error, psycopg2.Error) and error.pgcode in _PASSING
+    return not error.pgcode or error.pgcode[:2] == _CONNECTION or error.pgcode in _PASSING

@@ -1,0 +1,61 @@
+"""Dates and times: which texts Postgres will take for what they say."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timezone
+from typing import Final
+
+from dateutil.parser import isoparse
+
+__all__ = ["CLOCK", "DATE", "DATETIME", "parse_date", "parse_datetime", "parse_time"]
+
+CLOCK: Final = r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?"
+DATE: Final = r"\d{4}-\d\d-\d\d"
+DATETIME: Final = rf"{DATE}[T ]{CLOCK}(?:Z|[+-](?:0\d|1[0-5])(?::?\d\d)?)?"
+"""Forms whose meaning is the same to Python and to Postgres; the range still needs a check."""
+
+_DATE: Final = re.compile(DATE)
+_DATETIME: Final = re.compile(DATETIME)
+_TIME: Final = re.compile(rf"({CLOCK})(?:Z|[+-]00(?::?00)?)?")
+_SHORTEST: Final = len("20240131")
+
+
+def parse_datetime(text: str) -> str | None:
+    """Return the moment as Postgres reads it, or None where it is none.
+
+    A moment without an offset is UTC. Other ISO 8601 forms are rewritten; anything else would be a
+    guess.
+    """
+    try:
+        if _DATETIME.fullmatch(text):
+            datetime.fromisoformat(text)
+            return text
+        if len(text) < _SHORTEST:
+            return None
+        moment = isoparse(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).isoformat()
+
+
+def parse_date(text: str) -> str | None:
+    """Return the date, or None; a moment is a date only at midnight."""
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        return None
+    if (moment := parse_datetime(text)) is None:
+        return None
+    parsed = isoparse(moment.replace(" ", "T", 1))
+    return parsed.date().isoformat() if parsed.time() == time() else None
+
+
+def parse_time(text: str) -> str | None:
+    """Return the time of day, or None; only an offset of zero is understood."""
+    match = _TIME.fullmatch(text)
+    try:
+        return time.fromisoformat(match[1]).isoformat() if match else None
+    except ValueError:
+        return None

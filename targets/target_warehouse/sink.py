@@ -1,0 +1,186 @@
+"""The records of one stream that wait for their commit."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+from singer_sdk.exceptions import InvalidJSONSchema
+from singer_sdk.sql import SQLSink
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+
+from target_warehouse.connector import WarehouseConnector
+from target_warehouse.errors import BadInputError
+from target_warehouse.jsontext import loads
+from target_warehouse.loader import Batch, Loader, StreamPlan
+from target_warehouse.moments import parse_datetime
+from target_warehouse.names import column_name, identifier
+from target_warehouse.table import METADATA, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from singer_sdk.sinks.core import BaseJSONSchemaValidator
+
+    from target_warehouse.encoder import Item
+    from target_warehouse.reader import RecordMessage
+    from target_warehouse.target import TargetWarehouse
+
+__all__ = ["WarehouseSink"]
+
+
+class WarehouseSink(SQLSink[WarehouseConnector]):
+    """Buffers records as they came and hands them to the loader batch by batch."""
+
+    connector_class = WarehouseConnector
+
+    def __init__(
+        self,
+        target: TargetWarehouse,
+        stream_name: str,
+        schema: dict[str, Any],
+        key_properties: Sequence[str] | None,
+        connector: WarehouseConnector | None = None,
+    ) -> None:
+        """Plan the stream; the arguments are the SDK's."""
+        super().__init__(target, stream_name, schema, key_properties, connector)
+        self._target = target
+        self.batch = Batch()
+        self._places: list[int] = []
+        self.loader = Loader(target.run, target.open_stream(stream_name), self._plan())
+        self._rows = target.config["batch_size_rows"]
+        self._keeps_extracted = bool(target.config["add_record_metadata"])
+
+    def _plan(self) -> StreamPlan:
+        properties = {k: v for k, v in self.schema["properties"].items() if k not in METADATA}
+        keys = list(self.key_properties)
+        scope = self.schema.get("x-replace-by") or ()
+        if not {*keys, *scope} <= properties.keys():
+            raise BadInputError(f"The key of stream {self.stream_name} is not in its schema")
+        if scope and not {*scope} < {*keys}:
+            raise BadInputError(f"x-replace-by of {self.stream_name} is not a part of its key")
+        append = self.config["load_method"] == "append-only"
+        return StreamPlan(
+            schema=self.schema | {"properties": properties},
+            key_fields=keys,
+            bookmark=[column_name(c) for c in self._target.bookmark_properties(self.stream_name)],
+            scope=() if append else [column_name(c) for c in scope],
+            table=Table(
+                schema=self.schema_name,
+                name=self.table_name,
+                keys=() if append else tuple(map(column_name, keys)),
+                metadata=tuple(METADATA) if self.include_sdc_metadata_properties else (),
+            ),
+        )
+
+    # What the SDK asks for
+
+    @property
+    def schema_name(self) -> str:
+        return identifier(self.default_target_schema or self._target.run.crm_source)
+
+    @property
+    def table_name(self) -> str:
+        return identifier(self.stream_name)
+
+    @property
+    def key_properties(self) -> Sequence[str]:
+        return list(self._key_properties)
+
+    def conform_name(self, name: str, object_type: str | None = None) -> str:
+        return column_name(name) if object_type == "column" else identifier(name)
+
+    def get_validator(self) -> BaseJSONSchemaValidator | None:
+        """Check the schema; records are validated batch by batch (see `encoder`)."""
+        try:
+            DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(self.schema)
+        except jsonschema.SchemaError as error:
+            raise InvalidJSONSchema(f"Stream {self.stream_name}: {error.message}") from error
+        return None
+
+    def _add_sdc_metadata_to_schema(self) -> None:
+        """The columns are the table's (see `METADATA`), not the stream's."""
+
+    def _remove_sdc_metadata_from_schema(self) -> None:
+        """Only ``_sdc_deleted_at`` may come from a stream (see `_plan`)."""
+
+    def setup(self) -> None:
+        """Nothing: the table is prepared with the first batch, after those of an older schema."""
+
+    # The buffer
+
+    @property
+    def current_size(self) -> int:
+        return len(self.batch.items)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.batch.items) >= self._rows
+
+    @property
+    def oldest(self) -> int | None:
+        """Number of the first record that is not committed."""
+        return self.batch.first if self.batch.items else None
+
+    def add(self, item: Item, message: RecordMessage, number: int) -> None:
+        """Buffer a record; `number` is its place in the input."""
+        batch = self.batch
+        if not batch.items:
+            batch.started = time.time()
+            batch.first = number
+            batch.version = message.version
+        batch.items.append(item)
+        batch.size += message.size
+        if self.scoped:
+            self._places.append(number)
+        if self._keeps_extracted:
+            extracted = message.time_extracted
+            batch.extracted.append(parse_datetime(extracted) if extracted else None)
+
+    @cached_property
+    def scoped(self) -> bool:
+        """Whether records belong to scopes that no two batches may share."""
+        return bool(self.loader.plan.scope)
+
+    def starts_scope(self, item: Item) -> bool:
+        """Tell whether a record belongs to another scope than the last one."""
+        return not self.batch.items or self._scope(item) != self._scope(self.batch.items[-1])
+
+    def _scope(self, item: Item) -> tuple[Any, ...]:
+        record = item if isinstance(item, dict) else loads(bytes(item))
+        return tuple(record.get(name) for name in self.schema["x-replace-by"])
+
+    def hold_back_last_scope(self) -> Batch:
+        """Take the records of the last scope, which may not be complete, out of the buffer."""
+        batch = self.batch
+        start = len(batch.items)
+        last = self._scope(batch.items[-1]) if batch.items else ()
+        while start and self._scope(batch.items[start - 1]) == last:
+            start -= 1
+        held = Batch(
+            items=batch.items[start:],
+            extracted=batch.extracted[start:],
+            version=batch.version,
+            started=time.time(),
+            first=self._places[start] if start < len(self._places) else 0,
+        )
+        del batch.items[start:], batch.extracted[start:]
+        self._places = self._places[start:]
+        return held
+
+    # The drain
+
+    def start_drain(self) -> dict[str, Any]:
+        return {"batch": self.batch}
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        batch: Batch = context["batch"]
+        self.tally_record_read(len(batch.items))
+        self.loader.load(batch)
+        self.record_counter_metric.increment(len(batch.items))
+
+    def mark_drained(self) -> None:
+        self.batch = Batch()
+        super().mark_drained()

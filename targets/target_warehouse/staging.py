@@ -1,0 +1,373 @@
+"""The SQL of one batch: into a temporary table by COPY, from there into its place.
+
+The order of a batch is `copy`, `deduplicate`, `replace_scopes`, `delete_marked`, `remember`, `merge`;
+each is one statement and returns how many rows it concerned.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg2 import sql
+from psycopg2.extras import Json
+
+from target_warehouse.encoder import DELIMITER, NULL
+from target_warehouse.table import DELETED_AT, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+    from target_warehouse.columns import Column
+
+__all__ = ["SEQUENCE", "Staging"]
+
+SEQUENCE: Final = "_place"
+_ORDERED: Final = frozenset(
+    {
+        "bigint",
+        "integer",
+        "numeric",
+        "date",
+        "timestamp with time zone",
+        "timestamp without time zone",
+    }
+)
+_COPY_BYTES: Final = 1 << 20
+
+
+def _names(columns: Iterable[str], *prefix: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(*prefix, column) for column in columns)
+
+
+def _equal(columns: Iterable[str], left: str, right: str) -> sql.Composed:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(left, c), sql.Identifier(right, c))
+        for c in columns
+    )
+
+
+class Staging:
+    """The temporary table of one stream, shaped like its table."""
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        *,
+        bookmark: Sequence[str],
+        scope: Sequence[str],
+        key_fields: Sequence[str],
+        force: bool,
+        hard_delete: bool,
+        sync_started_at: int,
+    ) -> None:
+        """Describe the batch statements for a prepared table.
+
+        Args:
+            name: Unique in the session.
+            table: The table, after `Table.prepare`.
+            bookmark: Columns by which an older record is told from a newer one.
+            scope: Columns whose values name a complete set of rows (``x-replace-by``).
+            key_fields: Properties of the key.
+            force: Write every row, whatever is stored.
+            hard_delete: Delete the rows whose record says it is deleted.
+            sync_started_at: Start of the run, in milliseconds since 1970.
+        """
+        self.table, self.scope, self.key_fields = table, scope, key_fields
+        self.force, self.sync_started_at = force, sync_started_at
+        self.hard_delete = hard_delete and bool(table.keys) and DELETED_AT in self.data
+        self.name = sql.Identifier("pg_temp", name)
+        self._seen = sql.Identifier("pg_temp", f"{name}_seen")
+        self._bare = name
+        self.extracted = "_sdc_extracted_at" in table.metadata
+        # Text does not sort by age, so it guards nothing.
+        self.bookmark = [c for c in bookmark if table.stored.get(c) in _ORDERED]
+
+    @property
+    def data(self) -> list[str]:
+        """Columns of the data."""
+        return [column.name for column in self.table.columns]
+
+    @property
+    def copied(self) -> list[str]:
+        """Columns COPY fills, in their order."""
+        extracted = ["_sdc_extracted_at"] if self.extracted else []
+        return [SEQUENCE, *self.data, "sync_issues", *extracted]
+
+    # Tables of the session
+
+    def ensure(self, cursor: Cursor) -> None:
+        """Create the temporary table; it empties itself with every transaction."""
+        stored = self.table.stored
+        cursor.execute(
+            sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
+                sql.Identifier(self._bare),
+                sql.SQL(", ").join(
+                    sql.SQL("{} {}").format(
+                        sql.Identifier(name), sql.SQL(stored.get(name, "integer"))
+                    )
+                    for name in self.copied
+                ),
+            )
+        )
+
+    def drop(self, cursor: Cursor) -> None:
+        """Drop the temporary table, to be made anew with other columns."""
+        cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.name))
+
+    def widen(self, cursor: Cursor, columns: Sequence[Column]) -> None:
+        """Follow the table's columns to numeric, in what is remembered too."""
+        self.drop(cursor)
+        for column in columns:
+            if column.name in self.table.keys:
+                cursor.execute(
+                    sql.SQL("ALTER TABLE IF EXISTS {} ALTER COLUMN {} TYPE numeric").format(
+                        self._seen, sql.Identifier(column.name)
+                    )
+                )
+
+    # The batch
+
+    def copy(self, cursor: Cursor, text: str) -> None:
+        """Fill the temporary table."""
+        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (DELIMITER {}, NULL {})").format(
+            self.name, _names(self.copied), sql.Literal(DELIMITER), sql.Literal(NULL)
+        )
+        cursor.copy_expert(statement, BytesIO(text.encode()), _COPY_BYTES)
+
+    def deduplicate(self, cursor: Cursor) -> int:
+        """Keep the last record of each key, or the newest by bookmark."""
+        newest = [] if self.force else self.bookmark
+        order = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(c)) for c in newest]
+        order.append(sql.SQL("{} DESC").format(sql.Identifier(SEQUENCE)))
+        cursor.execute(
+            sql.SQL(
+                "DELETE FROM {staging} AS staged USING (SELECT {place}, row_number() OVER"
+                " (PARTITION BY {keys} ORDER BY {order}) AS number FROM {staging}) AS numbered"
+                " WHERE numbered.number > 1 AND numbered.{place} = staged.{place}"
+            ).format(
+                staging=self.name,
+                place=sql.Identifier(SEQUENCE),
+                keys=_names(self.table.keys),
+                order=sql.SQL(", ").join(order),
+            )
+        )
+        return cursor.rowcount
+
+    def replace_scopes(self, cursor: Cursor, refused: Sequence[Mapping[str, str]]) -> int:
+        """Delete the stored rows of each scope whose key did not come; then drop the markers.
+
+        Args:
+            cursor: In the batch's transaction.
+            refused: Known key columns of refused records; their scopes are left as they are.
+
+        Returns:
+            Rows deleted.
+        """
+        kept = [{c: key[c] for c in self.scope} for key in refused if {*self.scope} <= key.keys()]
+        cursor.execute(
+            sql.SQL(
+                "DELETE FROM {table} AS stored USING (SELECT DISTINCT {scope} FROM {staging}) AS scope"
+                " WHERE {same_scope}"
+                " AND NOT EXISTS (SELECT FROM {staging} AS staged WHERE {same_key})"
+                " AND NOT EXISTS (SELECT FROM jsonb_populate_recordset(NULL::{staging}, %s) AS kept"
+                " WHERE {kept_scope})"
+            ).format(
+                table=self.table.sql,
+                scope=_names(self.scope),
+                staging=self.name,
+                same_scope=_equal(self.scope, "stored", "scope"),
+                same_key=_equal(self.table.keys, "stored", "staged"),
+                kept_scope=_equal(self.scope, "stored", "kept"),
+            ),
+            (Json(kept),),
+        )
+        deleted = cursor.rowcount
+        if DELETED_AT not in self.data:
+            return deleted
+        empty = [
+            sql.SQL("{} = {}").format(
+                sql.Identifier(c), sql.Literal("" if self.table.storage(c) == "text" else 0)
+            )
+            for c in self.table.keys
+            if c not in self.scope
+        ]
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE {} IS NOT NULL AND {}").format(
+                self.name, sql.Identifier(DELETED_AT), sql.SQL(" AND ").join(empty)
+            )
+        )
+        return deleted
+
+    def delete_marked(self, cursor: Cursor) -> int:
+        """Delete the rows whose record says so; return how many."""
+        cursor.execute(
+            sql.SQL(
+                "DELETE FROM {} AS stored USING {} AS excluded WHERE {} AND excluded.{} IS NOT NULL{}"
+            ).format(
+                self.table.sql,
+                self.name,
+                _equal(self.table.keys, "stored", "excluded"),
+                sql.Identifier(DELETED_AT),
+                self._guard,
+            )
+        )
+        deleted = cursor.rowcount
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE {} IS NOT NULL").format(
+                self.name, sql.Identifier(DELETED_AT)
+            )
+        )
+        return deleted
+
+    def merge(
+        self, cursor: Cursor, first: int, end: int, constants: Mapping[str, Any]
+    ) -> tuple[int, int]:
+        """Write the staged rows between two places.
+
+        Args:
+            cursor: In the batch's transaction.
+            first: First place.
+            end: Place after the last.
+            constants: Values of the metadata columns that are the same for the batch.
+
+        Returns:
+            Rows created, rows updated.
+        """
+        cursor.execute(self._merge, {**constants, "first": first, "end": end})
+        created, updated = cursor.fetchone() or (0, 0)
+        return int(created), int(updated)
+
+    @cached_property
+    def _merge(self) -> sql.Composed:
+        copied = self.copied[1:]
+        constants = [c for c in self.table.metadata if c not in copied]
+        selected = [
+            *(sql.Identifier(c) for c in copied),
+            *(sql.Placeholder(c) for c in constants),
+            sql.SQL("now()"),
+            sql.SQL("now()"),
+        ]
+        return sql.SQL(
+            "WITH merged AS (INSERT INTO {table} AS stored ({columns}) SELECT {selected}"
+            " FROM {staging} WHERE {place} >= {first} AND {place} < {end} {conflict}"
+            " RETURNING (xmax = 0) AS created)"
+            " SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM merged"
+        ).format(
+            table=self.table.sql,
+            columns=_names([*copied, *constants, "sync_created_at", "sync_updated_at"]),
+            selected=sql.SQL(", ").join(selected),
+            staging=self.name,
+            place=sql.Identifier(SEQUENCE),
+            first=sql.Placeholder("first"),
+            end=sql.Placeholder("end"),
+            conflict=self._conflict([*copied, *constants]),
+        )
+
+    def _conflict(self, written: Sequence[str]) -> sql.Composable:
+        keys = self.table.keys
+        if not keys:
+            return sql.SQL("")
+        values = [c for c in self.data if c not in keys]
+        if self.table.has_deleted_at and DELETED_AT not in values:
+            values.append(DELETED_AT)  # a row that comes again is not deleted any more
+            written = [*written, DELETED_AT]
+        if not values and not self.force:
+            return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(_names(keys))
+        assigned = [
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c))
+            for c in written
+            if c not in keys
+        ]
+        return sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}, sync_updated_at = now(){}").format(
+            _names(keys), sql.SQL(", ").join(assigned), self._changed(values)
+        )
+
+    def _changed(self, values: Sequence[str]) -> sql.Composable:
+        if self.force:
+            return sql.SQL("")
+
+        def row(prefix: str) -> sql.Composed:
+            # The old type json has no equality.
+            return sql.SQL(", ").join(
+                sql.SQL("{}::text" if self.table.storage(c) == "json" else "{}").format(
+                    sql.Identifier(prefix, c)
+                )
+                for c in values
+            )
+
+        return sql.SQL(" WHERE ROW({}) IS DISTINCT FROM ROW({}){}").format(
+            row("stored"), row("excluded"), self._guard
+        )
+
+    @property
+    def _guard(self) -> sql.Composable:
+        """Condition by which an older record leaves a newer row alone."""
+        if self.force or not self.bookmark:
+            return sql.SQL("")
+        return sql.SQL(" AND coalesce(ROW({}) >= ROW({}), true)").format(
+            _names(self.bookmark, "excluded"), _names(self.bookmark, "stored")
+        )
+
+    # Full tables
+
+    def forget(self, cursor: Cursor) -> None:
+        """Begin anew to note keys as received."""
+        cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self._seen))
+
+    def remember(self, cursor: Cursor, refused: Sequence[Mapping[str, str]]) -> None:
+        """Note the keys of the batch as received, those of refused records too."""
+        keys = _names(self.table.keys)
+        known = [key for key in refused if {*self.table.keys} <= key.keys()]
+        cursor.execute(
+            sql.SQL(
+                "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {staging} LIMIT 0;"
+                " INSERT INTO {seen} SELECT {keys} FROM {staging}"
+                " UNION ALL SELECT {keys} FROM jsonb_populate_recordset(NULL::{staging}, %s)"
+            ).format(seen=sql.Identifier(f"{self._bare}_seen"), keys=keys, staging=self.name),
+            (Json(known),),
+        )
+
+    def delete_unseen(self, cursor: Cursor, *, hard: bool, before: Any = None) -> int:
+        """Delete, or mark, the rows whose key was not remembered.
+
+        Args:
+            cursor: In a transaction of its own.
+            hard: Delete; else mark.
+            before: For a table without a key: the moment the run began to write.
+
+        Returns:
+            Rows deleted or marked.
+        """
+        if self.table.keys:
+            cursor.execute(
+                sql.SQL(
+                    "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {table} LIMIT 0;"
+                    " ANALYZE {seen}"
+                ).format(
+                    seen=sql.Identifier(f"{self._bare}_seen"),
+                    keys=_names(self.table.keys),
+                    table=self.table.sql,
+                )
+            )
+            gone = sql.SQL("NOT EXISTS (SELECT FROM {} AS seen WHERE {})").format(
+                self._seen, _equal(self.table.keys, "stored", "seen")
+            )
+        else:
+            gone = sql.SQL("stored.sync_created_at < coalesce({}, now())").format(
+                sql.Literal(before)
+            )
+        if hard:
+            statement = sql.SQL("DELETE FROM {} AS stored WHERE {}")
+        else:
+            self.table.add_deleted_at(cursor)
+            statement = sql.SQL(
+                "UPDATE {} AS stored SET _sdc_deleted_at = now(), sync_updated_at = now()"
+                " WHERE _sdc_deleted_at IS NULL AND {}"
+            )
+        cursor.execute(statement.format(self.table.sql, gone))
+        return cursor.rowcount

@@ -1,0 +1,221 @@
+"""A msgspec type from a JSON schema: decoding and validating at C speed.
+
+The type accepts nothing the schema refuses. What it cannot express raises `UnsupportedError`, and a
+record it refuses is looked at again by `convert`, which decides. Numbers and nested values are left
+as they are in the message, so no digit passes through a float.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from target_warehouse.columns import Column
+
+__all__ = [
+    "RAW_NULL",
+    "UnsupportedError",
+    "first_characters",
+    "nested_decoder",
+    "nullable",
+    "only_strings",
+    "record_type",
+]
+
+RAW_NULL: Final = msgspec.Raw(b"null")
+
+_ANNOTATIONS: Final = frozenset(
+    "$comment $id $schema comment const contentEncoding default deprecated description enum example"
+    " examples format inclusion maxLength maximum minLength minimum multipleOf pattern precision"
+    " readOnly scale secret selected sql-datatype title type writeOnly".split()
+)
+_STRUCTURE: Final = frozenset({"properties", "required", "items", "additionalProperties", "anyOf"})
+_LIMITS: Final = {
+    "maxLength": "max_length",
+    "minLength": "min_length",
+    "pattern": "pattern",
+    "minimum": "ge",
+    "maximum": "le",
+}
+_SCALARS: Final = {"string": str, "integer": int, "boolean": bool, "null": None}
+
+
+class UnsupportedError(Exception):
+    """The schema says more than a msgspec type can."""
+
+
+def nullable(schema: Mapping[str, Any]) -> bool:
+    """Tell whether null is a value of this schema."""
+    if alternatives := schema.get("anyOf"):
+        return any(map(nullable, alternatives))
+    if "const" in schema:
+        return schema["const"] is None
+    names = schema.get("type", "null")
+    allowed = "null" in ([names] if isinstance(names, str) else names)
+    return allowed and schema.get("enum", [None]).count(None) > 0
+
+
+def only_strings(schema: Mapping[str, Any]) -> bool:
+    """Tell whether every value but null is a string."""
+    if alternatives := schema.get("anyOf"):
+        return all(map(only_strings, alternatives))
+    names = schema.get("type", ())
+    return {*([names] if isinstance(names, str) else names)} - {"null"} == {"string"}
+
+
+def first_characters(schema: Mapping[str, Any]) -> str:
+    """Return what the JSON of a nested value begins with; empty where that says nothing."""
+    names = schema.get("type", ())
+    names = [names] if isinstance(names, str) else names
+    if not {*names} - {"null"} <= {"object", "array"}:
+        return ""
+    return "".join({"object": "{", "array": "["}.get(name, "") for name in names)
+
+
+def record_type(
+    schema: Mapping[str, Any],
+    columns: Sequence[Column],
+    keys: Iterable[str],
+    *,
+    issues: str,
+    ignored: Iterable[str] = (),
+) -> type[msgspec.Struct]:
+    """Return the type of a record: one field per column, then `issues`, then the ignored ones.
+
+    Raises:
+        UnsupportedError: The schema cannot be expressed.
+    """
+    known = {"type", "properties", "required", "additionalProperties", "key_properties"}
+    if unknown := _keywords(schema) - known - _ANNOTATIONS:
+        raise UnsupportedError(f"{sorted(unknown)}")
+    required = {*schema.get("required", ()), *keys}
+    fields: list[Any] = []
+    renamed = {}
+    for column in columns:
+        name = f"f{len(fields)}"
+        renamed[name] = column.field
+        declared = _column_type(column, schema["properties"][column.field], column.field in keys)
+        default = RAW_NULL if declared is msgspec.Raw else None
+        fields.append((name, declared) if column.field in required else (name, declared, default))
+    for field in (issues, *ignored):
+        name = f"f{len(fields)}"
+        renamed[name] = field
+        fields.append((name, msgspec.Raw, RAW_NULL))
+    try:
+        return msgspec.defstruct(
+            "Record", fields, rename=renamed, kw_only=True, forbid_unknown_fields=True, gc=False
+        )
+    except (TypeError, ValueError) as error:
+        raise UnsupportedError(str(error)) from error
+
+
+def nested_decoder(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any] | None:
+    """Return what validates a nested value, or None where anything of its type will do.
+
+    Raises:
+        UnsupportedError: The schema cannot be expressed.
+    """
+    if not _keywords(schema) & (_STRUCTURE | {"enum", "const"}):
+        return None
+    try:
+        return msgspec.json.Decoder(_nested(schema))
+    except TypeError as error:
+        raise UnsupportedError(str(error)) from error
+
+
+def _keywords(schema: Mapping[str, Any]) -> set[str]:
+    return {key for key in schema if not key.startswith("x-")}
+
+
+def _column_type(column: Column, schema: Mapping[str, Any], is_key: bool) -> Any:  # noqa: FBT001
+    if column.kind in {"number", "json"} and not only_strings(schema):
+        if column.kind == "number" and _keywords(schema) & {*_LIMITS, "enum", "const"}:
+            raise UnsupportedError("limits of a number")
+        return msgspec.Raw
+    declared = _nested(schema)
+    if is_key:
+        declared = _without_null(declared)
+    return declared
+
+
+def _without_null(declared: Any) -> Any:
+    members = [t for t in getattr(declared, "__args__", ()) if t is not type(None)]
+    is_union = getattr(declared, "__origin__", None) is Union
+    return Union[tuple(members)] if is_union else declared  # noqa: UP007 - built at run time
+
+
+def _nested(schema: Mapping[str, Any]) -> Any:
+    if unknown := _keywords(schema) - _ANNOTATIONS - _STRUCTURE:
+        raise UnsupportedError(f"{sorted(unknown)}")
+    if "anyOf" in schema:
+        if _keywords(schema) & (_STRUCTURE - {"anyOf"} | {"type", "enum", "const"}):
+            raise UnsupportedError("anyOf beside others")
+        return Union[tuple(map(_nested, schema["anyOf"]))]  # noqa: UP007
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    if values is not None:
+        return _literal(values)
+    names = schema.get("type")
+    if names is None:
+        if _keywords(schema) & _STRUCTURE:
+            raise UnsupportedError("no type")
+        return Any
+    names = [names] if isinstance(names, str) else list(names)
+    return Union[tuple(_named(name, schema) for name in names)]  # noqa: UP007
+
+
+def _literal(values: Sequence[Any]) -> Any:
+    if not all(v is None or type(v) in {str, int} for v in values):
+        raise UnsupportedError("enum")
+    return Literal[tuple(values)]
+
+
+def _named(name: str, schema: Mapping[str, Any]) -> Any:
+    if name == "object":
+        return _object(schema)
+    if name == "array":
+        return list[_nested(schema.get("items") or {})]  # type: ignore[misc]
+    if name == "number":
+        return float
+    if name not in _SCALARS:
+        raise UnsupportedError(name)
+    limits = {
+        _LIMITS[key]: schema[key]
+        for key in (
+            ("maxLength", "minLength", "pattern") if name == "string" else ("minimum", "maximum")
+        )
+        if key in schema and name in {"string", "integer"}
+    }
+    if any(isinstance(v, float) and not math.isfinite(v) for v in limits.values()):
+        raise UnsupportedError("limits")
+    scalar = _SCALARS[name]
+    return Annotated[scalar, msgspec.Meta(**limits)] if limits else scalar  # type: ignore[valid-type]
+
+
+def _object(schema: Mapping[str, Any]) -> Any:
+    more = schema.get("additionalProperties", True)
+    properties = schema.get("properties") or {}
+    if isinstance(more, dict) and more:
+        if properties:
+            raise UnsupportedError("properties beside additionalProperties")
+        return dict[str, _nested(more)]  # type: ignore[misc]
+    if not properties and more is not False:
+        return dict[str, Any]
+    required = schema.get("required", ())
+    fields: list[Any] = []
+    renamed = {}
+    for index, (name, declared) in enumerate(properties.items()):
+        field = f"f{index}"
+        renamed[field] = name
+        of = _nested(declared)
+        fields.append((field, of) if name in required else (field, of, None))
+    try:
+        return msgspec.defstruct(
+            "Nested", fields, rename=renamed, kw_only=True, forbid_unknown_fields=more is False
+        )
+    except (TypeError, ValueError) as error:
+        raise UnsupportedError(str(error)) from error
