@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import sys
+import os
 import threading
 from signal import SIGTERM, raise_signal
 
@@ -68,5 +68,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _exit_with_stdin() -> None:
-    sys.stdin.read()
+    # Not sys.stdin: its lock, held here, would stop the interpreter from ending.
+    while os.read(0, 4096):
+        pass
     raise_signal(SIGTERM)

@@ -35,7 +35,7 @@ from crm_sandbox.hubspot.access import AccountEndpoints, Meter, check_address, c
 from crm_sandbox.hubspot.account import Account
 from crm_sandbox.hubspot.associations import Associations
 from crm_sandbox.hubspot.catalog import SIZES
-from crm_sandbox.hubspot.commands import commands
+from crm_sandbox.hubspot.commands import all_commands
 from crm_sandbox.hubspot.edits import Edits
 from crm_sandbox.hubspot.errors import not_found, of_fault
 from crm_sandbox.hubspot.objects import Objects
@@ -76,9 +76,11 @@ class HubSpot(Crm):
             Reference(self),
             AccountEndpoints(self),
         )
-        self._commands = commands(self, Edits(self))
+        self._commands = all_commands(self, Edits(self))
 
     def reset(self, seed: int, sizes: Mapping[str, int]) -> None:
+        # The former account goes first: two of them may be too much for the memory.
+        self.__dict__.pop("account", None)
         self.account = Account(self.world.clock, seed, sizes)
         self.tokens = Tokens(self.world.clock, STATIC_TOKEN, TOKEN_SECONDS)
         self.meter = Meter(Limits())

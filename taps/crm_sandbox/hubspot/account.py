@@ -11,6 +11,7 @@ from crm_sandbox.hubspot import generate
 from crm_sandbox.hubspot.catalog import SIZES, object_types
 from crm_sandbox.hubspot.links import Links, Pair, link_types
 from crm_sandbox.hubspot.model import PORTAL, ObjectType
+from crm_sandbox.hubspot.search import Searcher
 from crm_sandbox.hubspot.store import Store
 from crm_sandbox.hubspot.switches import Switches
 
@@ -33,6 +34,7 @@ class Account:
         owners: Owners in the form of the Owners API.
         lists: Lists in the form of the Lists API.
         members: Record ids of each list by list id.
+        searcher: Answers searches in the stores.
         anchor_ms: Newest time in the data made: the start of the day, UTC.
     """
 
@@ -55,11 +57,12 @@ class Account:
         gc.enable()
         self.owners = generate.owners(self.anchor_ms)
         self.lists, self.members = generate.lists(self.stores, self.anchor_ms)
+        self.searcher = Searcher()
         self._names = self._path_names()
 
     def find_type(self, name: str) -> ObjectType | None:
         """Return the type a path names: by name, singular, id or fully qualified name."""
-        return self._names.get(name.lower())
+        return self._names.get(name) or self._names.get(name.lower())
 
     def use(self, switches: Switches) -> None:
         """Put other switches in force."""
@@ -80,6 +83,7 @@ class Account:
         for one in self.types.values():
             shared = () if one.custom else (one.name, one.singular)
             for name in (one.type_id, one.full_name, *shared):
+                names.setdefault(name, one)
                 names.setdefault(name.lower(), one)
         return names
 

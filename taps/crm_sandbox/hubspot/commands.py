@@ -17,7 +17,6 @@ from crm_sandbox.clock import iso
 from crm_sandbox.crm import ControlError, read_time
 from crm_sandbox.hubspot.access import Meter
 from crm_sandbox.hubspot.edits import Values  # noqa: TC001
-from crm_sandbox.hubspot.generate import rows
 from crm_sandbox.hubspot.model import Property, PropertyType
 from crm_sandbox.hubspot.mutate import Mutation
 from crm_sandbox.hubspot.render import writer
@@ -47,7 +46,7 @@ class RecordCommands:
         values = self._edits.known(store, properties or {})
         made: list[Values] = [{} for _ in range(count)]
         if seed is not None:
-            made = rows(store.kind, Random(seed), count, self._edits.now())  # noqa: S311 - made-up data
+            made = self._edits.made_up(store, Random(seed), count)  # noqa: S311 - made-up data
         return [self._edits.add(store, one | values) for one in made]
 
     def update(
@@ -184,6 +183,8 @@ class AccountCommands:
         if one is None:
             raise ControlError(f"{record_type} have no property {name}")
         one.archived_at = iso(self._edits.now()) if archived else None
+        # What search has found so far may depend on it.
+        self._edits.store(record_type).version += 1
 
     def archive_type(self, record_type: str, archived: bool = True) -> None:
         """Archive the schema of a custom object, or bring it back."""
@@ -264,7 +265,7 @@ class AccountCommands:
         }
 
 
-def commands(hubspot: HubSpot, edits: Edits) -> dict[str, Callable[..., Any]]:
+def all_commands(hubspot: HubSpot, edits: Edits) -> dict[str, Callable[..., Any]]:
     """Return all commands by name: the public methods of the two groups."""
     groups = (RecordCommands(hubspot, edits), AccountCommands(hubspot, edits))
     return {

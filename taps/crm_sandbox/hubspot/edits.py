@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crm_sandbox.clock import iso
+from crm_sandbox.clock import DAY_MS, iso
 from crm_sandbox.crm import ControlError
+from crm_sandbox.hubspot.generate import rows
 from crm_sandbox.hubspot.model import Record
 from crm_sandbox.hubspot.render import history_entry
 
 if TYPE_CHECKING:
+    from random import Random
+
     from crm_sandbox.hubspot import HubSpot
     from crm_sandbox.hubspot.account import Account
     from crm_sandbox.hubspot.links import Pair
@@ -55,6 +58,10 @@ class Edits:
         if record is None:
             raise ControlError(f"no {'archived' if archived else 'live'} {name} with id {given}")
         return store, record
+
+    def made_up(self, store: Store, random: Random, count: int) -> list[Values]:
+        """Return values of new records; all day the same for the same randomness."""
+        return rows(store.kind, random, count, self.now() // DAY_MS * DAY_MS)
 
     def add(self, store: Store, values: Values) -> str:
         """Add one record made now and return its id."""

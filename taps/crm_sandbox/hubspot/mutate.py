@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crm_sandbox.hubspot.generate import LINKED, rows
+from crm_sandbox.hubspot.generate import LINKED
 from crm_sandbox.hubspot.links import link_types
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Mutation:
         return picked
 
     def _rows(self, store: Store, number: int) -> list[Values]:
-        return rows(store.kind, self._random, number, self._edits.now())
+        return self._edits.made_up(store, self._random, number)
 
     def _note(self, what: str, store: Store, record_id: str) -> None:
         self.done.setdefault(what, {}).setdefault(store.kind.key, []).append(record_id)

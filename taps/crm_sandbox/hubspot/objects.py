@@ -20,14 +20,13 @@ from crm_sandbox.hubspot.endpoint import (
 )
 from crm_sandbox.hubspot.errors import invalid, not_found
 from crm_sandbox.hubspot.render import chosen, writer
-from crm_sandbox.hubspot.search import Query, Searcher
+from crm_sandbox.hubspot.search import Query
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
 
-    from crm_sandbox.hubspot import HubSpot
     from crm_sandbox.hubspot.model import ObjectType, Record
 
 LIST_CAP = 100
@@ -52,10 +51,6 @@ class BatchRead(msgspec.Struct, rename="camel"):
 
 class Objects(Endpoints):
     """The endpoints of ``/crm/objects``."""
-
-    def __init__(self, hubspot: HubSpot) -> None:
-        super().__init__(hubspot)
-        self._searcher = Searcher()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -93,7 +88,7 @@ class Objects(Endpoints):
         if limit and len(await request.body()) > limit:
             raise invalid(f"The request body exceeds {limit} characters.", "BODY_TOO_LONG")
         query = await read_body(request, Query)
-        total, records, after = self._searcher.find(self.account.stores[kind.key], query)
+        total, records, after = self.account.searcher.find(self.account.stores[kind.key], query)
         write = self._writer(request, kind, query.properties, ())
         answer: dict[str, Any] = {"total": total, "results": [write(one) for one in records]}
         if after is not None:

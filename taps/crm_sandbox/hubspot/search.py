@@ -124,7 +124,7 @@ class Searcher:
     ) -> Matches:
         records = store.indexed()
         iso_dates = store.switches.iso_dates_in_filters
-        key = (id(store), store.version, text, groups, order, iso_dates)
+        key = (store.kind.key, store.version, text, groups, order, iso_dates)
         cached = self._cache.get(key)
         if cached is not None:
             self._cache.move_to_end(key)

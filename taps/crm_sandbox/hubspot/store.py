@@ -170,5 +170,5 @@ def _same(record_id: int) -> int:
 
 
 def _scatter(record_id: int) -> int:
-    """Map ids to an order that looks like none; an odd factor keeps them distinct."""
-    return record_id * 2_654_435_761 % (1 << 40)
+    """Map ids to an order that looks like none; an odd factor keeps ids below 2**32 apart."""
+    return record_id * 2_654_435_761 % (1 << 32)
