@@ -54,6 +54,8 @@ def serve(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> N
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=2048) as listener:
+        # Connections inherit it; asyncio sets it only on sockets that name TCP as their protocol.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         bound = listener.getsockname()[1]
         url = f"http://[{host}]:{bound}" if family == socket.AF_INET6 else f"http://{host}:{bound}"
         config = uvicorn.Config(
