@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from random import Random
 
-Values = list["str | None"]
+Values = list[str | None]
 Maker = Callable[["Columns"], Values]
 
 _BAG = 256

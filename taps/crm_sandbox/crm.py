@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crm_sandbox.clock import from_iso
-from crm_sandbox.faults import spoil
+from crm_sandbox.faults import hold, spoil
 from crm_sandbox.stats import Call
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ class Crm(ABC):
         if fault is not None and fault.kind in ("slow", "hang"):
             delay += fault.seconds
         if delay:
-            await asyncio.sleep(delay)
+            await hold(request, delay)
         headers: Mapping[str, str] = {}
         try:
             if fault is not None and fault.kind == "status":

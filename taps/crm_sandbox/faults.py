@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    import asyncio
-
+    from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
 Kind = Literal["status", "slow", "hang", "cut", "malformed", "repeat_cursor", "reset"]
@@ -102,10 +103,17 @@ class ResetResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         transport = _transport(scope)
-        connection: socket.socket = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        if not transport.is_closing():
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
         await _disconnected(receive)
+
+
+async def hold(request: Request, seconds: float) -> None:
+    """Wait so long, or until the client gives up."""
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_disconnected(request.receive), seconds)
 
 
 def spoil(fault: Fault, response: Response) -> Response:

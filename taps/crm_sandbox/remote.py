@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 import requests
 
 ANSWER_SECONDS = 120.0
-Values = Mapping[str, "str | None"]
+Values = Mapping[str, str | None]
 
 
 class SandboxError(RuntimeError):

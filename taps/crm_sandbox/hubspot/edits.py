@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from crm_sandbox.hubspot.links import Pair
     from crm_sandbox.hubspot.store import Store
 
-Values = dict[str, "str | None"]
+Values = dict[str, str | None]
 
 
 class Edits:

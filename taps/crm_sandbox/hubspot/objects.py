@@ -121,16 +121,7 @@ class Objects(Endpoints):
         }
         if not missing:
             return json_response(answer)
-        answer["numErrors"] = 1
-        answer["errors"] = [
-            {
-                "status": "error",
-                "category": "OBJECT_NOT_FOUND",
-                "message": f"Could not get some {kind.full_name} objects, they may be deleted or "
-                "not exist. Check that ids are valid.",
-                "context": {"ids": missing},
-            }
-        ]
+        answer |= {"numErrors": 1, "errors": [_missing(kind, missing)]}
         return json_response(answer, self.account.switches.batch_status)
 
     async def get(self, request: Request) -> Response:
@@ -193,3 +184,13 @@ class Objects(Endpoints):
             if entries:
                 links = result.setdefault("associations", {})
                 links[target.name] = {"results": entries}
+
+
+def _missing(kind: ObjectType, ids: list[str]) -> dict[str, Any]:
+    return {
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "message": f"Could not get some {kind.full_name} objects, they may be deleted or not exist. "
+        "Check that ids are valid.",
+        "context": {"ids": ids},
+    }
