@@ -11,9 +11,10 @@ import json
 from collections import Counter, defaultdict
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.exceptions import SyncError
+from singer_sdk.exceptions import ConfigurationError, SyncError
 
 if TYPE_CHECKING:
     from singer_sdk import Tap
@@ -25,8 +26,12 @@ Row = dict[str, Any]
 class Run:
     """What a run of a tap wrote."""
 
-    messages: list[Row]
+    lines: list[str]
     error: Exception | None
+
+    @cached_property
+    def messages(self) -> list[Row]:
+        return [json.loads(line) for line in self.lines]
 
     @property
     def state(self) -> Row:
@@ -41,7 +46,9 @@ class Run:
         return self.state["sync"]
 
     def records(self, stream: str) -> list[Row]:
-        return [m["record"] for m in self.messages if m["type"] == "RECORD" and m["stream"] == stream]
+        return [
+            m["record"] for m in self.messages if m["type"] == "RECORD" and m["stream"] == stream
+        ]
 
 
 def run_tap(
@@ -53,10 +60,10 @@ def run_tap(
     with redirect_stdout(out):
         try:
             tap(config=dict(config), state=state, catalog=catalog).sync_all()
-        except SyncError as caught:
+        except (ConfigurationError, SyncError) as caught:
             error = caught
     out.seek(0)
-    return Run([json.loads(line) for line in out], error)
+    return Run(list(out), error)
 
 
 def select(tap: type[Tap], config: Row, *streams: str) -> Row:

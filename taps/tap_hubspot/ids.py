@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ class IdLog:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  (lives on)
+        weakref.finalize(self, self._file.close)
 
     def extend(self, ids: Iterable[tuple[str, bool]]) -> None:
         """Add ids, each with whether its record is archived."""

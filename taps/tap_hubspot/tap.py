@@ -88,6 +88,7 @@ class TapHubSpot(Tap):
         return HubSpotClient(self.config)
 
     def discover_streams(self) -> list[Stream]:
+        self._check_pairs()
         return [
             *self.objects,
             AssociationLabels(self),
@@ -128,26 +129,25 @@ class TapHubSpot(Tap):
         return definitions
 
     def pairs(self) -> list[Pair]:
-        """The pairs of selected object streams whose associations are read.
-
-        Raises:
-            ConfigValidationError: The setting association_pairs names a stream that is none.
-        """
+        """The pairs of selected object streams whose associations are read."""
         readable = {item.name: item for item in self.objects if item.selected and not item.denied}
         wanted = self.config.get("association_pairs")
         if wanted is None:
             return list(permutations(readable.values(), 2))
-        known = {item.name for item in self.objects}
-        pairs = [tuple(pair.split(":")) for pair in wanted]
-        if unknown := {name for pair in pairs for name in pair} - known:
-            raise ConfigValidationError(
-                f"Setting association_pairs names {sorted(unknown)}; known are {sorted(known)}."
-            )
+        named = (pair.split(":") for pair in wanted)
         return [
-            (readable[source], readable[target])
-            for source, target in pairs
-            if source in readable and target in readable
+            (readable[one], readable[other]) for one, other in named if {one, other} <= {*readable}
         ]
+
+    def _check_pairs(self) -> None:
+        known = {kind.name for kind in self.object_types}
+        wanted = self.config.get("association_pairs") or []
+        if unknown := {name for pair in wanted for name in pair.split(":")} - known:
+            what = (
+                f"Setting association_pairs names {', '.join(sorted(unknown))}; "
+                f"known are {', '.join(sorted(known))}."
+            )
+            raise ConfigValidationError(what, errors=[what])
 
     def association_labels(self, source: Objects, target: Objects) -> list[dict[str, Any]]:
         """The kinds of association from one type to another; none where there can be none."""

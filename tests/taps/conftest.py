@@ -29,8 +29,7 @@ def sandbox(_server: Sandbox) -> Sandbox:
     """A HubSpot account of some hundred records, without rate limits."""
     _server.reset(seed=7, sizes=SIZES)
     _server.faults(latency_ms=0)
-    off = ("search_per_second", "per_ten_seconds", "oauth_per_ten_seconds", "daily")
-    _server.command("limits", values=dict.fromkeys(off))
+    _server.no_limits()
     _server.stats(clear=True)
     return _server
 
