@@ -190,7 +190,7 @@ def _missing(kind: ObjectType, ids: list[str]) -> dict[str, Any]:
     return {
         "status": "error",
         "category": "OBJECT_NOT_FOUND",
-        "message": f"Could not get some {kind.full_name} objects, they may be deleted or not exist. "
-        "Check that ids are valid.",
+        "message": f"Could not get some {kind.full_name} objects, they may be deleted or not "
+        "exist. Check that ids are valid.",
         "context": {"ids": ids},
     }
