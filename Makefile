@@ -36,7 +36,7 @@ format: $(INSTALLED) ## Format the code and repair what ruff can
 	$(BIN)/ruff format
 
 psql: $(INSTALLED) ## Open an SQL shell on the warehouse
-	@$(BIN)/warehouse psql $(ARGS)
+	@$(if $(wildcard .env),$(BIN)/dotenv run --no-override --) $(BIN)/warehouse psql $(ARGS)
 
 plugins: $(INSTALLED) ## Regenerate the plugin definitions and the README's table of CRMs
 	$(BIN)/python plugins/generate.py

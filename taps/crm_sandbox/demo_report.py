@@ -24,7 +24,7 @@ FROM hubspot.contacts WHERE _sdc_deleted_at IS NULL
 ORDER BY updated_at DESC LIMIT 5"""
 
 DEALS = """
-SELECT d.id, d.dealname, d.amount, c.firstname || ' ' || c.lastname AS contact
+SELECT d.id, d.dealname, d.amount, concat_ws(' ', c.firstname, c.lastname) contact
 FROM hubspot.deals d
 JOIN hubspot.associations a ON a.from_type = 'deals' AND a.from_id = d.id
 JOIN hubspot.contacts c ON a.to_type = 'contacts' AND a.to_id = c.id
@@ -36,13 +36,13 @@ SELECT sync_type, status, records_processed, records_created, records_updated,
 FROM sync_history WHERE id > %s AND id <= %s ORDER BY id"""
 
 HISTORY_COLUMNS = (
-    *("stream", "run 1", "created"),
-    *("run 2", "read", "created", "updated", "same", "deleted"),
+    *("\nstream", "run 1\ncreated"),
+    *("\nread", "run 2\ncreated", "\nupdated", "\nsame", "\ndeleted", "\nstatus"),
 )
 
 HINTS = """
 [bold]Go on[/]
-  [cyan]make psql[/], then [cyan]\\c {database}[/] and for example [cyan]\\dt hubspot.*[/] or
+  [cyan]make psql[/], then [cyan]\\c {database}[/], and for example [cyan]\\dt hubspot.*[/] or
 
 {queries}
 
@@ -81,7 +81,11 @@ def report(console: Console, ask: Ask, edits: list[Edit], newest: int) -> bool:
     _, first = ask(HISTORY, (0, newest))
     _, second = ask(HISTORY, (newest, 2**62))
     again = {stream: cells for stream, *cells in second}
-    runs = [(stream, it, made, *again.get(stream, ())) for stream, it, _, made, *_ in first]
+    runs = [
+        (stream, created, *counts, " → ".join(dict.fromkeys((before, after))))
+        for stream, before, _, created, *_ in first
+        for after, *counts in [again.get(stream, ("missing",))]
+    ]
     changes = []
     for edit in edits:
         _, rows = ask(edit.query, edit.parameters)
@@ -89,7 +93,7 @@ def report(console: Console, ask: Ask, edits: list[Edit], newest: int) -> bool:
         changes.append((edit.what, edit.wanted, found, "✓" if found == edit.wanted else "✗"))
     titled = (
         ("sync_history of both runs", HISTORY_COLUMNS, runs),
-        ("What was changed", ("in the account", "to", "in the warehouse", ""), changes),
+        ("What was changed", ("in the account", "to", "warehouse", ""), changes),
         ("hubspot.contacts, the latest", *ask(CONTACTS, ())),
         ("hubspot.deals with their contacts", *ask(DEALS, ())),
     )
@@ -108,7 +112,9 @@ def hints(console: Console, database: str) -> None:
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Row]) -> Table:
     """Return a table: numbers to the right, zeros and nulls dim."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table = Table(
+        title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     table.title_justify, table.title_style, table.header_style = "left", "bold", "dim"
     for name, values in zip(columns, zip(*rows, strict=True), strict=True):
         numeric = all(re.fullmatch(r"[\d.]+", str(value)) for value in values if value is not None)
