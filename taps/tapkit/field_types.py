@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["TYPES", "Type"]
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
-
-JSON = "object", "array", "string", "number", "boolean"
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,20 @@ def _time(value: Any) -> str:
     return dates.parse_time(value).isoformat()
 
 
-def _json(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        raise ValueError("not JSON") from None
+def _json(*kinds: type, reason: str) -> Callable[[Any], Any]:
+    """JSON of some kinds, as it is or as text."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = _decoder.decode(value)
+            except (msgspec.DecodeError, UnicodeEncodeError):
+                raise ValueError("not JSON") from None
+        if isinstance(value, kinds):
+            return value
+        raise ValueError(reason)
+
+    return convert
 
 
 def _object_id(value: Any) -> str:
@@ -184,7 +190,11 @@ TYPES: dict[str, Type] = {
     "date": Type(_schema("string", format="date"), _date),
     "datetime": Type(_schema("string", format="date-time"), _datetime),
     "time": Type(_schema("string", format="time"), _time),
-    "json": Type(_schema(*JSON), _json),
+    "json": Type(
+        _schema("object", "array"), _json(dict, list, reason="not a JSON object or array")
+    ),
+    "object": Type(_schema("object"), _json(dict, reason="not a JSON object")),
+    "array": Type(_schema("array"), _json(list, reason="not a JSON array")),
     "object_id": Type(_schema("string"), _object_id, is_text=True, is_plain=True),
     "email": Type(_schema("string"), _email, is_text=True, personal=True),
     "phone": Type(_schema("string"), _phone, is_text=True, personal=True),

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from singer import Row, Run, Tables, run_tap
 from singer_sdk.testing import SuiteConfig, TapTestRunner
-from singer_sdk.testing.suites import tap_stream_attribute_tests, tap_stream_tests, tap_tests
+from singer_sdk.testing.suites import (
+    AttributeIsObjectTest,
+    StreamReturnsRecordTest,
+    tap_stream_attribute_tests,
+    tap_stream_tests,
+    tap_tests,
+)
 from tap_hubspot.tap import TapHubSpot
 
 if TYPE_CHECKING:
@@ -25,13 +31,15 @@ class Case:
     tap: type[Tap]
     credentials: Row
     first_stream: str
+    needs_others: list[str]
+    """Streams that give nothing where the others were cut short."""
 
     def run(self, sandbox: Sandbox, state: Row | None = None, **settings: Any) -> Run:
         config = {"base_url": sandbox.base_url(), **self.credentials, **settings}
         return run_tap(self.tap, config, state)
 
 
-CASES = [Case(TapHubSpot, {"access_token": "pat-na1-sandbox"}, "contacts")]
+CASES = [Case(TapHubSpot, {"access_token": "pat-na1-sandbox"}, "contacts", ["associations"])]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.tap.name)
@@ -159,12 +167,12 @@ def test_the_sdk_suite(case: Case, sandbox: Sandbox) -> None:
     runner = TapTestRunner(
         tap_class=case.tap,
         config=config,
-        suite_config=SuiteConfig(ignore_no_records=True),
+        suite_config=SuiteConfig(ignore_no_records_for_streams=case.needs_others),
         parse_env_config=False,
     )
     runner.sync_all()
     common: Row = {
-        "config": SuiteConfig(ignore_no_records=True),
+        "config": runner.suite_config,
         "resource": None,
         "runner": runner,
     }
@@ -174,11 +182,15 @@ def test_the_sdk_suite(case: Case, sandbox: Sandbox) -> None:
         ran += 1
     for stream in runner.new_tap().streams.values():
         for test in tap_stream_tests.tests:
+            if test is StreamReturnsRecordTest and stream.name in case.needs_others:
+                continue
             test().run(**common, stream=stream)
             ran += 1
         properties = stream.stream_maps[-1].transformed_schema["properties"]
         for test in tap_stream_attribute_tests.tests:
             for name, schema in properties.items():
+                if test is AttributeIsObjectTest and "array" in schema["type"]:
+                    continue  # the SDK's test takes 'object or array' for 'object'
                 if test.evaluate(stream=stream, property_name=name, property_schema=schema):
                     test().run(**common, stream=stream, attribute_name=name)
                     ran += 1
