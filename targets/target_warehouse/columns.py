@@ -1,8 +1,8 @@
 """From JSON schema to Postgres: what a property is, how it is stored, how a column widens.
 
 Nothing here loses a digit: whole numbers are bigint and grow to numeric, numbers are numeric,
-moments are timestamptz. Two types that do not contain each other meet in text, or in jsonb where one
-of them is nested.
+moments are timestamptz. Two types that do not contain each other meet in text, or in jsonb where
+one of them is nested.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 from singer_sdk.sql import SQLConnector
 from sqlalchemy import BigInteger, Boolean, Date, DateTime, Numeric, Text, Time
 from sqlalchemy.dialects.postgresql import JSONB
+from warehouse.server import database_url
 
 from target_warehouse.columns import Kind, kind_of
-from warehouse.server import database_url
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine

@@ -7,11 +7,11 @@ cleaned, and is noted in ``sync_issues``.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
-from jsonschema import TypeChecker
 from jsonschema.validators import extend
 from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -22,8 +22,10 @@ from target_warehouse.jsontext import UNSTORABLE, clean, dumps, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from target_warehouse.columns import Column
+    from jsonschema import TypeChecker
     from warehouse.rejects import ErrorClass
+
+    from target_warehouse.columns import Column
 
 __all__ = ["BIGINT", "Converter", "Encoded", "RefusedError"]
 
@@ -195,7 +197,7 @@ def _unstorable(value: Any) -> bool:
         return any(_unstorable(key) or _unstorable(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return any(map(_unstorable, value))
-    return value != value  # noqa: PLR0124 - NaN
+    return isinstance(value, (float, Decimal)) and not math.isfinite(value)
 
 
 def _moment(column: Column, value: Any) -> str:
@@ -218,7 +220,7 @@ def _boolean(value: Any) -> str:
 
 def _is_integer(_: TypeChecker, value: Any) -> bool:
     if isinstance(value, Decimal):
-        return value.is_finite() and value == value.to_integral_value()
+        return value.is_finite() and bool(value == value.to_integral_value())
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -9,55 +9,39 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-
-from target_warehouse import moments
-from target_warehouse.convert import BIGINT, ISSUES, Converter, RefusedError
-from target_warehouse.jsontext import dumps, loads
-from target_warehouse.typed import (
-    RAW_NULL,
-    UnsupportedError,
-    first_characters,
-    nested_decoder,
-    nullable,
-    only_strings,
-    record_type,
-)
 from warehouse.rejects import Reject
 
+from target_warehouse.column_text import (
+    DELIMITER,
+    NULL,
+    ROW,
+    UnusualError,
+    column_encoder,
+    nested_text,
+    plain_text,
+)
+from target_warehouse.convert import ISSUES, Converter, RefusedError
+from target_warehouse.jsontext import dumps, loads
+from target_warehouse.typed import UnsupportedError, record_type
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from target_warehouse.columns import Column
 
-__all__ = ["DELIMITER", "NULL", "Encoder", "EncodedBatch", "Item", "as_text"]
+__all__ = ["EncodedBatch", "Encoder", "Item", "as_text"]
 
 Item = msgspec.Raw | bytes | dict[str, Any]
 """A record: as its part of the message, or parsed where a stream map has been at work."""
 
-NULL: Final = "\x1d"
-_ROW: Final = "\x1e"
-DELIMITER: Final = "\x1f"
 _CHUNK: Final = 256
 _ESCAPES: Final = str.maketrans(
     {"\\": "\\\\", "\n": "\\n", "\r": "\\r", DELIMITER: "\\" + DELIMITER, NULL: "\\" + NULL}
 )
 _UNKNOWN: Final = re.compile(r"unknown field `(.*)`$", re.DOTALL)
-
-# Half pairs and NUL in the text of JSON; also matches some that are fine, which `convert` sorts out.
-_SUSPICIOUS: Final = re.compile(r"\\u(?:0000|[dD][89abAB])")
-_DATETIMES: Final = re.compile(f"(?:{moments.DATETIME}\n)*")
-_TIMES: Final = re.compile(f"(?:{moments.CLOCK}\n)*")
-_DATES: Final = re.compile(f"(?:{moments.DATE}\n)*")
-_NUMBERS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
-
-
-class _UnusualError(Exception):
-    """Something in the chunk needs a closer look."""
 
 
 @dataclass
@@ -119,7 +103,7 @@ class Encoder:
         self._decode: Callable[[Any], Any] | None = None
         self._encoders: list[Callable[[Sequence[Any]], tuple[list[str], int]]] = []
         try:
-            self._encoders = [_encoder(c, schema["properties"][c.field]) for c in columns]
+            self._encoders = [column_encoder(c, schema["properties"][c.field]) for c in columns]
             self._compile()
         except UnsupportedError:
             self._decode = None
@@ -164,7 +148,7 @@ class Encoder:
             try:
                 rows.append(self._decode(items[place]))  # type: ignore[misc]
                 good.append(place)
-            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:  # noqa: PERF203
                 self._encode_one(place, items[place], batch)
                 if match := _UNKNOWN.search(str(error)):
                     self._learn(match[1])
@@ -195,7 +179,7 @@ class Encoder:
     ) -> None:
         try:
             blob, texts = self._encode_columns(places, rows, batch.extracted)
-        except (_UnusualError, msgspec.MsgspecError):
+        except (UnusualError, msgspec.MsgspecError):
             if len(places) == 1:
                 self._encode_one(places[0], items[places[0]], batch)
                 return
@@ -218,25 +202,26 @@ class Encoder:
             column, missing = encode(values)
             texts.append(column)
             nulls += missing
-        issues, missing = _json(None, "{", fields[len(self._encoders)], null=True)
+        issues, missing = nested_text(None, "{", fields[len(self._encoders)], null=True)
         if self.strict and missing < len(places):
-            raise _UnusualError
+            raise UnusualError
         nulls += missing
         written = [list(map(str, places)), *texts, issues]
         if extracted:
-            column, missing = _text([extracted[place] for place in places])
+            column, missing = plain_text([extracted[place] for place in places])
             written.append(column)
             nulls += missing
-        blob = _ROW.join(map(DELIMITER.join, zip(*written, strict=True)))
+        blob = ROW.join(map(DELIMITER.join, zip(*written, strict=True)))
         if (
             blob.count(DELIMITER) != len(places) * (len(written) - 1)
-            or blob.count(_ROW) != len(places) - 1
+            or blob.count(ROW) != len(places) - 1
             or blob.count(NULL) != nulls
             or "\0" in blob
+            or "\\u0000" in blob  # in nested JSON; or just a text that looks like it
         ):
-            raise _UnusualError
+            raise UnusualError
         blob = blob.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-        return blob.replace(_ROW, "\n") + "\n", texts
+        return blob.replace(ROW, "\n") + "\n", texts
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}
@@ -268,103 +253,3 @@ class Encoder:
         if len(record) > len(self.columns) or not record.keys() <= self.schema["properties"].keys():
             self._note_undeclared(record.keys() - self.schema["properties"].keys())
         return record
-
-
-def _encoder(
-    column: Column, schema: Mapping[str, Any]
-) -> Callable[[Sequence[Any]], tuple[list[str], int]]:
-    """Return what encodes the values of one column; it gives the texts and how many are null."""
-    match column.kind, column.storage:
-        case "number", ("numeric" | "text") if not only_strings(schema):
-            return partial(_number, null=nullable(schema))
-        case "number", "numeric":
-            return partial(_matching, _NUMBERS, float)
-        case "json", ("jsonb" | "json" | "text"):
-            return partial(
-                _json, nested_decoder(schema), first_characters(schema), null=nullable(schema)
-            )
-        case "integer", "bigint":
-            return _bigint
-        case "integer", ("numeric" | "text"):
-            return _integer
-        case "boolean", ("boolean" | "text"):
-            return _boolean
-        case "datetime", ("timestamp with time zone" | "timestamp without time zone"):
-            return partial(_matching, _DATETIMES, datetime.fromisoformat)
-        case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
-            return partial(_matching, _DATES, date.fromisoformat)
-        case "time", "time without time zone":
-            return partial(_matching, _TIMES, time.fromisoformat)
-        case (("text" | "datetime" | "date" | "time"), "text") if only_strings(schema):
-            return _text
-    raise UnsupportedError(f"{column.kind} in {column.storage}")
-
-
-def _text(values: Sequence[Any]) -> tuple[list[str], int]:
-    return [NULL if v is None else v for v in values], values.count(None)
-
-
-def _integer(values: Sequence[Any]) -> tuple[list[str], int]:
-    return [NULL if v is None else str(v) for v in values], values.count(None)
-
-
-def _bigint(values: Sequence[Any]) -> tuple[list[str], int]:
-    present = [v for v in values if v is not None]
-    if present and (max(present) >= BIGINT or min(present) < -BIGINT):
-        raise _UnusualError
-    return [NULL if v is None else str(v) for v in values], len(values) - len(present)
-
-
-def _boolean(values: Sequence[Any]) -> tuple[list[str], int]:
-    words = {None: NULL, True: "true", False: "false"}
-    return [words[v] for v in values], values.count(None)
-
-
-def _matching(
-    form: re.Pattern[str], check: Callable[[str], Any], values: Sequence[Any]
-) -> tuple[list[str], int]:
-    present = [v for v in values if v is not None]
-    if not form.fullmatch("\n".join([*present, ""])):
-        raise _UnusualError
-    try:
-        for value in present:
-            check(value)
-    except ValueError:
-        raise _UnusualError from None
-    return [NULL if v is None else v for v in values], len(values) - len(present)
-
-
-def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
-    try:
-        texts = [str(v, "utf-8") for v in values]
-    except UnicodeDecodeError:
-        raise _UnusualError from None
-    if not (nulls := texts.count("null")):
-        return texts, 0
-    if not null and any(
-        v is not RAW_NULL for v, text in zip(values, texts, strict=True) if text == "null"
-    ):
-        raise _UnusualError
-    return [NULL if text == "null" else text for text in texts], nulls
-
-
-def _number(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
-    texts, nulls = _raw(values, null=null)
-    if not {text[0] for text in texts} <= set("-0123456789" + NULL):
-        raise _UnusualError
-    return texts, nulls
-
-
-def _json(
-    decoder: msgspec.json.Decoder[Any] | None, first: str, values: Sequence[Any], *, null: bool
-) -> tuple[list[str], int]:
-    texts, nulls = _raw(values, null=null)
-    if first and not {text[0] for text in texts} <= {*first, NULL}:
-        raise _UnusualError
-    if any("\\u" in text and _SUSPICIOUS.search(text) for text in texts):
-        raise _UnusualError
-    if decoder is not None:
-        for text in texts:
-            if text != NULL:
-                decoder.decode(text)
-    return texts, nulls

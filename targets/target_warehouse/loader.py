@@ -5,35 +5,32 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-import psycopg2
-import psycopg2.errors
+from warehouse.history import Counts
 
-from target_warehouse.encoder import DELIMITER, EncodedBatch, Encoder, Item, as_text
-from target_warehouse.errors import is_record_fault
-from target_warehouse.jsontext import dumps, loads
+from target_warehouse.batch_load import Batch, BatchLoad
+from target_warehouse.encoder import EncodedBatch, Encoder
+from target_warehouse.full_read import FullRead
+from target_warehouse.jsontext import loads
 from target_warehouse.run import Received
 from target_warehouse.staging import Staging
-from warehouse.history import Counts
-from warehouse.rejects import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from warehouse.rejects import Reject
 
     from target_warehouse.columns import Column
     from target_warehouse.run import Run, StreamRun
     from target_warehouse.table import Table
 
-__all__ = ["Batch", "Loader", "StreamPlan"]
+__all__ = ["Loader", "StreamPlan"]
 
 logger = logging.getLogger("target-warehouse")
 
 _WARNED: Final = 20
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -56,19 +53,6 @@ class StreamPlan:
 
 
 @dataclass
-class Batch:
-    """Records that are committed together."""
-
-    items: list[Item] = field(default_factory=list)
-    extracted: list[str | None] = field(default_factory=list)
-    """When each was read from the source; filled only where the column is kept."""
-    version: int | None = None
-    size: int = 0
-    started: float = 0
-    first: int = 0
-
-
-@dataclass
 class _Loaded:
     """What a committed batch leaves behind: the stream's counters so far, and what was changed."""
 
@@ -86,7 +70,8 @@ class Loader:
         self._warnings: Counter[str] = Counter()
         self._staging: Staging | None = None
         self._encoder: Encoder | None = None
-        self._full = run.config["load_method"] == "overwrite"
+        self._full_read = FullRead(f"received_{stream.number}", plan.table)
+        self._overwrites = run.config["load_method"] == "overwrite"
 
     def ensure_table(self) -> None:
         """Create or adapt the table though no record came."""
@@ -146,17 +131,23 @@ class Loader:
                 return _Loaded(stored, stream.received)
             self._staging = None
         staging, encoder = self._prepared(cursor)
-        work = _BatchLoad(cursor, staging, batch, encoder.encode(batch.items, batch.extracted))
-        counts = work.load(encoder.overflowed)
-        loaded = _Loaded(stream.counts + counts, stream.received, work.encoded.found)
+        work = BatchLoad(cursor, staging, batch, encoder.encode(batch.items, batch.extracted))
         if encoder.overflowed:
-            self._staging = None
+            self._widen(cursor, staging, encoder.overflowed)
+        loaded = _Loaded(stream.counts + work.load(), stream.received, work.encoded.found)
         if self.run.dry:
             self._staging = None
         else:
             loaded.received = self._remember(cursor, staging, batch, work.encoded)
             self._record(cursor, loaded.counts, list(work.encoded.rejects.values()))
         return loaded
+
+    def _widen(self, cursor: Cursor, staging: Staging, columns: Iterable[Column]) -> None:
+        """Make room for whole numbers beyond bigint, in this batch and the next ones."""
+        self.plan.table.widen(cursor, columns)
+        self._full_read.widen(cursor, columns)
+        staging.drop(cursor)
+        self._staging = None
 
     def _prepared(self, cursor: Cursor) -> tuple[Staging, Encoder]:
         if self._staging is None or self._encoder is None:
@@ -182,16 +173,23 @@ class Loader:
     ) -> Received | None:
         """Note what was received, if anything may be deleted by it later."""
         received = self.stream.received
-        if batch.version is None and not self._full:
+        if batch.version is None and not self._overwrites:
             return received
         if received is None or received.version != batch.version:
-            staging.forget(cursor)
+            self._full_read.forget(cursor)
             cursor.execute("SELECT now()")
             (since,) = cursor.fetchone() or (None,)
             received = Received(batch.version, self.run.session.generation, since)
-        if self.plan.table.keys:
-            staging.remember(cursor, encoded.known_keys)
+        if self.plan.table.keys and received.generation == self.run.session.generation:
+            self._full_read.remember(cursor, staging, encoded.known_keys)
         return received
+
+    def forget_keys_unless(self, schema: Mapping[str, Any], keys: Sequence[str]) -> None:
+        """Give up what is noted as received, unless a new schema has the same key."""
+        known = {key: self.plan.schema["properties"][key] for key in self.plan.key_fields}
+        properties = schema["properties"]
+        if self.stream.received and known != {key: properties.get(key) for key in keys}:
+            self.stream.received.generation = -1
 
     def delete_unseen(self, *, hard: bool) -> None:
         """Delete, or mark as deleted, the rows that were not received in this run.
@@ -214,11 +212,12 @@ class Loader:
 
     def _delete_unseen(self, cursor: Cursor, *, hard: bool) -> int | None:
         received = self.stream.received
-        if received and received.generation != self.run.session.generation:
+        keys = self.plan.table.keys
+        if received and keys and received.generation != self.run.session.generation:
             return None
-        staging, _ = self._prepare(cursor)
+        self._prepare(cursor)
         before = received.since if received else None
-        deleted = staging.delete_unseen(cursor, hard=hard, before=before)
+        deleted = self._full_read.delete_unseen(cursor, hard=hard, before=before)
         if not self.run.dry:
             self._record(cursor, self.stream.counts + Counts(deleted=deleted), [])
         return deleted
@@ -253,120 +252,3 @@ class Loader:
                     "%d more warnings for field '%s' of %s", count - _WARNED, name, self.stream.name
                 )
         self._warnings.clear()
-
-
-class _BatchLoad:
-    """One batch in one transaction."""
-
-    def __init__(
-        self, cursor: Cursor, staging: Staging, batch: Batch, encoded: EncodedBatch
-    ) -> None:
-        self.cursor, self.staging, self.batch, self.encoded = cursor, staging, batch, encoded
-        self.created = self.updated = 0
-
-    def load(self, overflowed: set[Column]) -> Counts:
-        """Store the batch and return what became of its records."""
-        cursor, staging, encoded = self.cursor, self.staging, self.encoded
-        table = staging.table
-        if overflowed:
-            table.widen(cursor, list(overflowed))
-            staging.widen(cursor, list(overflowed))
-        staging.ensure(cursor)
-        if encoded.rows:
-            self._copy("".join(encoded.blobs))
-        deduplicated = deleted = updated = 0
-        if table.keys and len(encoded.keys) < encoded.rows:
-            deduplicated = staging.deduplicate(cursor)
-        if staging.scope:
-            deleted += staging.replace_scopes(cursor, encoded.known_keys)
-        if staging.hard_delete:
-            updated = staging.delete_marked(cursor)
-        deduplicated += self._merge()
-        processed, failed = len(self.batch.items), len(encoded.rejects)
-        updated += self.updated
-        return Counts(
-            created=self.created,
-            updated=updated,
-            unchanged=processed - failed - deduplicated - self.created - updated,
-            deduplicated=deduplicated,
-            failed=failed,
-            deleted=deleted + updated - self.updated,
-            warnings=len(encoded.found),
-            batches=1,
-        )
-
-    def _copy(self, text: str) -> None:
-        if (error := self._attempt(lambda: self.staging.copy(self.cursor, text))) is None:
-            return
-        lines = text.split("\n")[:-1]
-        self._isolate(
-            lines,
-            lambda some: self.staging.copy(self.cursor, "\n".join([*some, ""])),
-            lambda line: int(line[: line.index(DELIMITER)]),
-            error,
-        )
-
-    def _merge(self) -> int:
-        """Merge what is staged; return how many duplicates only Postgres could tell."""
-        places = range(len(self.batch.items))
-        deduplicated = 0
-        error = self._attempt(lambda: self._merge_places(places))
-        if isinstance(error, psycopg2.errors.CardinalityViolation):
-            deduplicated = self.staging.deduplicate(self.cursor)
-            error = self._attempt(lambda: self._merge_places(places))
-        if error is not None:
-            self._isolate(places, self._merge_places, lambda place: place, error)
-        return deduplicated
-
-    def _merge_places(self, places: Sequence[int]) -> None:
-        created, updated = self.staging.merge(
-            self.cursor, places[0], places[-1] + 1, self._constants()
-        )
-        self.created += created
-        self.updated += updated
-
-    def _constants(self) -> dict[str, Any]:
-        now = datetime.now(timezone.utc)
-        return {
-            "_sdc_received_at": datetime.fromtimestamp(self.batch.started, timezone.utc),
-            "_sdc_batched_at": now,
-            "_sdc_sequence": round(self.batch.started * 1000),
-            "_sdc_table_version": self.batch.version,
-            "_sdc_sync_started_at": self.staging.sync_started_at,
-        }
-
-    def _isolate(
-        self,
-        parts: Sequence[_T],
-        work: Callable[[Sequence[_T]], None],
-        place: Callable[[_T], int],
-        error: psycopg2.Error,
-    ) -> None:
-        """Do by halves what failed as a whole, until the records at fault stand alone."""
-        if len(parts) == 1:
-            self._refuse(place(parts[0]), error)
-            return
-        middle = len(parts) // 2
-        for half in (parts[:middle], parts[middle:]):
-            if (failed := self._attempt(lambda half=half: work(half))) is not None:
-                self._isolate(half, work, place, failed)
-
-    def _attempt(self, work: Callable[[], None]) -> psycopg2.Error | None:
-        """Do work under a savepoint; return the error where a record is at fault."""
-        self.cursor.execute("SAVEPOINT attempt")
-        try:
-            work()
-        except psycopg2.Error as error:
-            if not is_record_fault(error):
-                raise
-            self.cursor.execute("ROLLBACK TO SAVEPOINT attempt")
-            return error
-        self.cursor.execute("RELEASE SAVEPOINT attempt")
-        return None
-
-    def _refuse(self, place: int, error: psycopg2.Error) -> None:
-        item = self.batch.items[place]
-        record = item if isinstance(item, dict) else loads(bytes(item))
-        key = dumps({name: record.get(name) for name in self.staging.key_fields})
-        message = ": ".join(filter(None, (error.diag.message_primary, error.diag.message_detail)))
-        self.encoded.rejects[place] = Reject(key, as_text(item), "database", message)

@@ -19,7 +19,7 @@ _RESERVED: Final = frozenset(
 
 
 def identifier(name: str) -> str:
-    """Return `name` as an identifier of at most 63 bytes; longer ones end in a hash of the whole."""
+    """Return `name` as an identifier of at most 63 bytes; a longer one ends in its hash."""
     name = name.replace("\0", "\ufffd") or "_"
     encoded = name.encode(errors="replace")
     if len(encoded) <= _MAX_BYTES:

@@ -1,4 +1,4 @@
-"""Reads Singer messages; the record inside of a message stays as it is until its batch is loaded."""
+"""Reads Singer messages; a record stays as it is in its message until its batch is loaded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
 
     Attributes:
         stream: Name of the stream.
-        record: The record, as it stands in the message; parsed where that was the only way to read it.
+        record: The record as it stands in the message; parsed where it could be read no other way.
         version: Of the table, for full reads.
         time_extracted: When it was read from the source.
         size: Length of the message in bytes.
@@ -103,14 +103,16 @@ class Reader(GenericSingerReader[bytes]):
             raise BadInputError("A line of the input has an unknown message type")
         if kind == "RECORD":
             self.assert_line_requires(message, {"stream", "record"})
-            message = RecordMessage(
+            record = RecordMessage(
                 message["stream"],
-                message["record"],
+                message["record"],  # not checked by msgspec, and told apart by the encoder
                 message.get("version"),
                 message.get("time_extracted"),
                 len(line),
             )
-        callbacks[kind](message)
+            callbacks[kind](record)
+        else:
+            callbacks[kind](message)
         return str(kind)
 
     def _lines(self, file_input: IO[bytes] | None) -> Iterable[bytes]:

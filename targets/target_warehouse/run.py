@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
-from target_warehouse.errors import TargetError, TooManyRejectsError
 from warehouse.history import Counts, History, Status
 from warehouse.rejects import Rejects
+
+from target_warehouse.errors import TargetError, TooManyRejectsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,6 @@ class StreamRun:
     started: float = field(default_factory=time.monotonic)
     closed: Status | None = None
     received: Received | None = None
-    pending_version: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -67,15 +67,16 @@ class StreamRun:
 
     def metrics(self, counts: Counts) -> dict[str, Any]:
         """Return ``performance_metrics`` for these counters."""
-        return counts.metrics(
-            time.monotonic() - self.started,
-            api_calls=self.report.get("api_calls") or 0,
-            warnings=self.report.get("warnings") or 0,
-        ) | {
-            f"records_{name}": self.report[name]
+        said = {
+            f"records_{name}": self.report.get(name)
             for name in ("expected", "extracted")
             if self.report.get(name) is not None
         }
+        return said | counts.metrics(
+            time.monotonic() - self.started,
+            api_calls=self.report.get("api_calls") or 0,
+            warnings=self.report.get("warnings") or 0,
+        )
 
 
 class Run:
@@ -167,7 +168,7 @@ class Run:
             )
 
     def close(self, stream: StreamRun) -> None:
-        """Close a stream that has come to an end, by what the extractor says and what was refused."""
+        """Close a stream at its end, by what the extractor says and what was refused."""
         status = stream.report.get("status", "success")
         error = stream.report.get("error")
         if status not in _FINAL:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import psycopg2
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.engine import make_url
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from target_warehouse.errors import DatabaseError, is_passing
@@ -34,7 +32,7 @@ class Session:
         """Connect.
 
         Args:
-            url: SQLAlchemy URL of the database.
+            url: Address of the database, as libpq reads it.
             retries: How often a transaction is tried again after a lost connection, a deadlock or a
                 serialization failure.
             keep: Commit. Otherwise every transaction is rolled back.
@@ -42,7 +40,7 @@ class Session:
         Raises:
             DatabaseError: The server cannot be reached.
         """
-        self._arguments: dict[str, Any] = PGDialect_psycopg2().create_connect_args(make_url(url))[1]
+        self._url = url
         self._retries = retries
         self._keep = keep
         self.generation = 0
@@ -59,9 +57,7 @@ class Session:
         return self._connection.server_version
 
     def _connect(self) -> Connection:
-        connection: Connection = psycopg2.connect(
-            **{"application_name": "target-warehouse", "connect_timeout": 10} | self._arguments
-        )
+        connection = psycopg2.connect(self._url, fallback_application_name="target-warehouse")
         with connection.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'; SET client_encoding = 'UTF8'")
             # What a slow disk or a long pipe may not do: end the session between batches.

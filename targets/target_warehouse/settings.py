@@ -92,7 +92,8 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         default=False,
         title="Dry run",
         description=(
-            "Read, convert, validate, stage and count, then roll back: no row, no history, no state."
+            "Read, convert, validate, stage and count, then roll back: no row, no history, no"
+            " state."
         ),
     ),
     th.Property(
@@ -117,8 +118,8 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         th.NumberType(minimum=0),
         title="Most rejects",
         description=(
-            "Refused records per stream after which the run fails: a count, or a share between 0 and"
-            " 1. Empty: no limit."
+            "Refused records per stream after which the run fails: a count, or a share between 0"
+            " and 1. Empty: no limit."
         ),
     ),
     th.Property(
@@ -141,8 +142,8 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         default=5,
         title="Connection retries",
         description=(
-            "How often a batch is tried again after a lost connection, a deadlock or a serialization"
-            " failure, with growing pauses of up to 30 seconds."
+            "How often a batch is tried again after a lost connection, a deadlock or a"
+            " serialization failure, with growing pauses of up to 30 seconds."
         ),
     ),
 ).to_dict()

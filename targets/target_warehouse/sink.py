@@ -11,10 +11,11 @@ from singer_sdk.exceptions import InvalidJSONSchema
 from singer_sdk.sql import SQLSink
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from target_warehouse.batch_load import Batch
 from target_warehouse.connector import WarehouseConnector
 from target_warehouse.errors import BadInputError
 from target_warehouse.jsontext import loads
-from target_warehouse.loader import Batch, Loader, StreamPlan
+from target_warehouse.loader import Loader, StreamPlan
 from target_warehouse.moments import parse_datetime
 from target_warehouse.names import column_name, identifier
 from target_warehouse.table import METADATA, Table
@@ -50,7 +51,7 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         self.batch = Batch()
         self._places: list[int] = []
         self.loader = Loader(target.run, target.open_stream(stream_name), self._plan())
-        self._rows = target.config["batch_size_rows"]
+        self._rows: int = target.config["batch_size_rows"]
         self._keeps_extracted = bool(target.config["add_record_metadata"])
 
     def _plan(self) -> StreamPlan:

@@ -1,7 +1,7 @@
 """The SQL of one batch: into a temporary table by COPY, from there into its place.
 
-The order of a batch is `copy`, `deduplicate`, `replace_scopes`, `delete_marked`, `remember`, `merge`;
-each is one statement and returns how many rows it concerned.
+The order of a batch is `copy`, `deduplicate`, `replace_scopes`, `delete_marked`, `merge`. What
+concerns many rows is one statement, which says how many.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 from psycopg2.extras import Json
 
-from target_warehouse.encoder import DELIMITER, NULL
+from target_warehouse.column_text import DELIMITER, NULL
 from target_warehouse.table import DELETED_AT, Table
 
 if TYPE_CHECKING:
@@ -21,11 +21,9 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-    from target_warehouse.columns import Column
+__all__ = ["SEQUENCE", "Staging", "equal", "names"]
 
-__all__ = ["SEQUENCE", "Staging"]
-
-SEQUENCE: Final = "_place"
+SEQUENCE: Final = "place in batch"
 _ORDERED: Final = frozenset(
     {
         "bigint",
@@ -39,11 +37,13 @@ _ORDERED: Final = frozenset(
 _COPY_BYTES: Final = 1 << 20
 
 
-def _names(columns: Iterable[str], *prefix: str) -> sql.Composed:
+def names(columns: Iterable[str], *prefix: str) -> sql.Composed:
+    """Return a list of quoted columns, each with the prefix."""
     return sql.SQL(", ").join(sql.Identifier(*prefix, column) for column in columns)
 
 
-def _equal(columns: Iterable[str], left: str, right: str) -> sql.Composed:
+def equal(columns: Iterable[str], left: str, right: str) -> sql.Composed:
+    """Return the condition that two relations agree in these columns."""
     return sql.SQL(" AND ").join(
         sql.SQL("{} = {}").format(sql.Identifier(left, c), sql.Identifier(right, c))
         for c in columns
@@ -81,7 +81,6 @@ class Staging:
         self.force, self.sync_started_at = force, sync_started_at
         self.hard_delete = hard_delete and bool(table.keys) and DELETED_AT in self.data
         self.name = sql.Identifier("pg_temp", name)
-        self._seen = sql.Identifier("pg_temp", f"{name}_seen")
         self._bare = name
         self.extracted = "_sdc_extracted_at" in table.metadata
         # Text does not sort by age, so it guards nothing.
@@ -119,23 +118,12 @@ class Staging:
         """Drop the temporary table, to be made anew with other columns."""
         cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.name))
 
-    def widen(self, cursor: Cursor, columns: Sequence[Column]) -> None:
-        """Follow the table's columns to numeric, in what is remembered too."""
-        self.drop(cursor)
-        for column in columns:
-            if column.name in self.table.keys:
-                cursor.execute(
-                    sql.SQL("ALTER TABLE IF EXISTS {} ALTER COLUMN {} TYPE numeric").format(
-                        self._seen, sql.Identifier(column.name)
-                    )
-                )
-
     # The batch
 
     def copy(self, cursor: Cursor, text: str) -> None:
         """Fill the temporary table."""
         statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (DELIMITER {}, NULL {})").format(
-            self.name, _names(self.copied), sql.Literal(DELIMITER), sql.Literal(NULL)
+            self.name, names(self.copied), sql.Literal(DELIMITER), sql.Literal(NULL)
         )
         cursor.copy_expert(statement, BytesIO(text.encode()), _COPY_BYTES)
 
@@ -152,7 +140,7 @@ class Staging:
             ).format(
                 staging=self.name,
                 place=sql.Identifier(SEQUENCE),
-                keys=_names(self.table.keys),
+                keys=names(self.table.keys),
                 order=sql.SQL(", ").join(order),
             )
         )
@@ -171,18 +159,18 @@ class Staging:
         kept = [{c: key[c] for c in self.scope} for key in refused if {*self.scope} <= key.keys()]
         cursor.execute(
             sql.SQL(
-                "DELETE FROM {table} AS stored USING (SELECT DISTINCT {scope} FROM {staging}) AS scope"
-                " WHERE {same_scope}"
+                "DELETE FROM {table} AS stored"
+                " USING (SELECT DISTINCT {scope} FROM {staging}) AS scope WHERE {same_scope}"
                 " AND NOT EXISTS (SELECT FROM {staging} AS staged WHERE {same_key})"
                 " AND NOT EXISTS (SELECT FROM jsonb_populate_recordset(NULL::{staging}, %s) AS kept"
                 " WHERE {kept_scope})"
             ).format(
                 table=self.table.sql,
-                scope=_names(self.scope),
+                scope=names(self.scope),
                 staging=self.name,
-                same_scope=_equal(self.scope, "stored", "scope"),
-                same_key=_equal(self.table.keys, "stored", "staged"),
-                kept_scope=_equal(self.scope, "stored", "kept"),
+                same_scope=equal(self.scope, "stored", "scope"),
+                same_key=equal(self.table.keys, "stored", "staged"),
+                kept_scope=equal(self.scope, "stored", "kept"),
             ),
             (Json(kept),),
         )
@@ -207,11 +195,12 @@ class Staging:
         """Delete the rows whose record says so; return how many."""
         cursor.execute(
             sql.SQL(
-                "DELETE FROM {} AS stored USING {} AS excluded WHERE {} AND excluded.{} IS NOT NULL{}"
+                "DELETE FROM {} AS stored USING {} AS excluded"
+                " WHERE {} AND excluded.{} IS NOT NULL{}"
             ).format(
                 self.table.sql,
                 self.name,
-                _equal(self.table.keys, "stored", "excluded"),
+                equal(self.table.keys, "stored", "excluded"),
                 sql.Identifier(DELETED_AT),
                 self._guard,
             )
@@ -256,10 +245,11 @@ class Staging:
             "WITH merged AS (INSERT INTO {table} AS stored ({columns}) SELECT {selected}"
             " FROM {staging} WHERE {place} >= {first} AND {place} < {end} {conflict}"
             " RETURNING (xmax = 0) AS created)"
-            " SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created) FROM merged"
+            " SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created)"
+            " FROM merged"
         ).format(
             table=self.table.sql,
-            columns=_names([*copied, *constants, "sync_created_at", "sync_updated_at"]),
+            columns=names([*copied, *constants, "sync_created_at", "sync_updated_at"]),
             selected=sql.SQL(", ").join(selected),
             staging=self.name,
             place=sql.Identifier(SEQUENCE),
@@ -277,14 +267,14 @@ class Staging:
             values.append(DELETED_AT)  # a row that comes again is not deleted any more
             written = [*written, DELETED_AT]
         if not values and not self.force:
-            return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(_names(keys))
+            return sql.SQL("ON CONFLICT ({}) DO NOTHING").format(names(keys))
         assigned = [
             sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c))
             for c in written
             if c not in keys
         ]
         return sql.SQL("ON CONFLICT ({}) DO UPDATE SET {}, sync_updated_at = now(){}").format(
-            _names(keys), sql.SQL(", ").join(assigned), self._changed(values)
+            names(keys), sql.SQL(", ").join(assigned), self._changed(values)
         )
 
     def _changed(self, values: Sequence[str]) -> sql.Composable:
@@ -310,64 +300,5 @@ class Staging:
         if self.force or not self.bookmark:
             return sql.SQL("")
         return sql.SQL(" AND coalesce(ROW({}) >= ROW({}), true)").format(
-            _names(self.bookmark, "excluded"), _names(self.bookmark, "stored")
+            names(self.bookmark, "excluded"), names(self.bookmark, "stored")
         )
-
-    # Full tables
-
-    def forget(self, cursor: Cursor) -> None:
-        """Begin anew to note keys as received."""
-        cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self._seen))
-
-    def remember(self, cursor: Cursor, refused: Sequence[Mapping[str, str]]) -> None:
-        """Note the keys of the batch as received, those of refused records too."""
-        keys = _names(self.table.keys)
-        known = [key for key in refused if {*self.table.keys} <= key.keys()]
-        cursor.execute(
-            sql.SQL(
-                "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {staging} LIMIT 0;"
-                " INSERT INTO {seen} SELECT {keys} FROM {staging}"
-                " UNION ALL SELECT {keys} FROM jsonb_populate_recordset(NULL::{staging}, %s)"
-            ).format(seen=sql.Identifier(f"{self._bare}_seen"), keys=keys, staging=self.name),
-            (Json(known),),
-        )
-
-    def delete_unseen(self, cursor: Cursor, *, hard: bool, before: Any = None) -> int:
-        """Delete, or mark, the rows whose key was not remembered.
-
-        Args:
-            cursor: In a transaction of its own.
-            hard: Delete; else mark.
-            before: For a table without a key: the moment the run began to write.
-
-        Returns:
-            Rows deleted or marked.
-        """
-        if self.table.keys:
-            cursor.execute(
-                sql.SQL(
-                    "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {table} LIMIT 0;"
-                    " ANALYZE {seen}"
-                ).format(
-                    seen=sql.Identifier(f"{self._bare}_seen"),
-                    keys=_names(self.table.keys),
-                    table=self.table.sql,
-                )
-            )
-            gone = sql.SQL("NOT EXISTS (SELECT FROM {} AS seen WHERE {})").format(
-                self._seen, _equal(self.table.keys, "stored", "seen")
-            )
-        else:
-            gone = sql.SQL("stored.sync_created_at < coalesce({}, now())").format(
-                sql.Literal(before)
-            )
-        if hard:
-            statement = sql.SQL("DELETE FROM {} AS stored WHERE {}")
-        else:
-            self.table.add_deleted_at(cursor)
-            statement = sql.SQL(
-                "UPDATE {} AS stored SET _sdc_deleted_at = now(), sync_updated_at = now()"
-                " WHERE _sdc_deleted_at IS NULL AND {}"
-            )
-        cursor.execute(statement.format(self.table.sql, gone))
-        return cursor.rowcount

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2.errors
 from psycopg2 import sql
+from warehouse.history import ensure_schema
 
 from target_warehouse.columns import Column, kind_of, storage_for, using
 from target_warehouse.errors import TableConflictError
 from target_warehouse.names import BOOKKEEPING, column_name
-from warehouse.history import ensure_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -119,7 +119,7 @@ class Table:
         if not self.has_deleted_at:
             self._evolve(cursor, {DELETED_AT: "timestamp with time zone"})
 
-    def widen(self, cursor: Cursor, columns: Sequence[Column]) -> None:
+    def widen(self, cursor: Cursor, columns: Iterable[Column]) -> None:
         """Let whole-number columns hold numbers beyond bigint."""
         self._evolve(cursor, {column.name: "numeric" for column in columns})
 
@@ -163,8 +163,9 @@ class Table:
             )
         except psycopg2.errors.FeatureNotSupported as error:
             raise TableConflictError(
-                f"Table {self.schema}.{self.name} needs wider columns, but {error.diag.message_primary}"
-                f" ({error.diag.message_detail}). Drop the view, run again, and create it anew."
+                f"Table {self.schema}.{self.name} needs wider columns, but"
+                f" {error.diag.message_primary} ({error.diag.message_detail})."
+                " Drop the view, run again, and create it anew."
             ) from None
         self.stored.update(types)
 
@@ -175,7 +176,7 @@ class Table:
         if not self.keys:
             if indexes:
                 raise TableConflictError(
-                    f"Table {self.schema}.{self.name} has a key, but its rows shall only be appended."
+                    f"Table {self.schema}.{self.name} has a key, but rows shall be appended to it."
                     " Use load_method upsert, or drop the key or the table."
                 )
             return
@@ -195,5 +196,5 @@ class Table:
         except (psycopg2.errors.UniqueViolation, psycopg2.errors.NotNullViolation):
             raise TableConflictError(
                 f"The rows of table {self.schema}.{self.name} are not unique by"
-                f" {', '.join(self.keys)}, the key of the stream. Remove the duplicates or the table."
+                f" {', '.join(self.keys)}, the key of the stream. Remove duplicates or the table."
             ) from None

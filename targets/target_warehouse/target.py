@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import signal
@@ -10,20 +9,16 @@ import sys
 import time
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.exceptions import RecordsWithoutSchemaException
-from singer_sdk.helpers._batch import (
-    BaseBatchFileEncoding,
-    BatchFileFormat,
-    StorageTarget,
-)
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.sql import SQLTarget
+from warehouse.server import libpq_url
 
-from target_warehouse import jsontext
-from target_warehouse.errors import BadInputError, TargetError, TerminatedError
-from target_warehouse.loader import Batch
+from target_warehouse import batch_files, jsontext
+from target_warehouse.batch_load import Batch
+from target_warehouse.errors import TargetError, TerminatedError
 from target_warehouse.reader import Reader, RecordMessage
 from target_warehouse.run import Run, StreamRun
 from target_warehouse.session import Session
@@ -32,10 +27,13 @@ from target_warehouse.sink import WarehouseSink
 from target_warehouse.states import Watermark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
+    from msgspec import Raw
     from singer_sdk.sinks import Sink
+
+    from target_warehouse.encoder import Item
 
 __all__ = ["TargetWarehouse"]
 
@@ -49,34 +47,38 @@ class TargetWarehouse(SQLTarget):
     package_name = "crm-warehouse"
     config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
     default_sink_class = WarehouseSink
-    message_reader_class = Reader
 
     def __init__(self, **options: Any) -> None:
-        """Take the SDK's options; nothing is connected before the first message."""
-        super().__init__(**options)
+        """Take the SDK's options; nothing is connected before the input is read."""
+        reader = Reader()
+        reader.running = self._running
+        reader.on_pause = self._drain_aged
+        super().__init__(**{"message_reader": reader, **options})
         self.max_parallelism = 1
         self._read = 0
-        self._waiting = 0
-        self._most_waiting: int = self.config["batch_size_bytes"]
-        self._discarded: list[int] = []
+        self._waiting_bytes = 0
+        self._most_bytes: int = self.config["batch_size_bytes"]
         self._direct: dict[str, WarehouseSink] = {}
         self._bookmark_properties: dict[str, Sequence[str]] = {}
         self._bookmarks: dict[str, Any] = {}
-        self._pending_versions: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
+        self._discarded: list[int] = []
         self._watermark = Watermark(self._write_state_message)
-        self.message_reader.running = self._running
-        self.message_reader.on_pause = self._drain_aged
 
     @cached_property
     def run(self) -> Run:
         """The run: connection and history."""
         source = crm_source(self.config)
         session = Session(
-            self.target_connector.sqlalchemy_url,
+            libpq_url(self.target_connector.sqlalchemy_url),
             retries=self.config["connection_retries"],
             keep=not self.config["dry_run"],
         )
         return Run(session, source, self.config)
+
+    @property
+    def _sinks(self) -> dict[str, WarehouseSink]:
+        return cast("dict[str, WarehouseSink]", self._sinks_active)
 
     def open_stream(self, name: str) -> StreamRun:
         """Return a stream's run, with its bookmark when it is new."""
@@ -86,7 +88,7 @@ class TargetWarehouse(SQLTarget):
         """Return the properties by which a stream's newer records are told from older ones."""
         return self._bookmark_properties.get(stream, ())
 
-    # Ends
+    # The end, whichever
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -102,7 +104,7 @@ class TargetWarehouse(SQLTarget):
             run.session.close()
             raise
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Leave by an exception: what is under way rolls back and nothing is emitted."""
         for ignored in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ignored, signal.SIG_IGN)
@@ -110,22 +112,20 @@ class TargetWarehouse(SQLTarget):
 
     def process_endofpipe(self) -> None:
         with self._running():
-            for stream in list(self.run.streams.values()):
-                if stream.closed is None:
-                    self._finish(stream)
+            for stream in list(self.run.open_streams()):
+                self._finish(stream)
             self._advance()
             super().process_endofpipe()
         self.run.session.close()
 
     def _finish(self, stream: StreamRun) -> None:
-        """Bring a stream whose last record has come to its end."""
-        sink = self._sinks_active.get(stream.name)
+        """Bring a stream after which nothing comes to its end."""
         complete = stream.finished or not stream.report
-        if isinstance(sink, WarehouseSink):
+        if sink := self._sinks.get(stream.name):
             self._drain(sink, complete=complete)
             if sink.oldest is not None:
-                # The rest of a scope will not come. The part that came says nothing about the whole
-                # and comes again, because no state goes past it.
+                # The rest of a scope will not come. The part that came says nothing about the
+                # whole and comes again, because no state goes past it.
                 self._discarded.append(sink.oldest)
                 sink.batch = Batch()
             if complete and stream.report.get("status") != "failed":
@@ -137,14 +137,14 @@ class TargetWarehouse(SQLTarget):
         self.run.close(stream)
 
     def _delete_unseen(self, stream: StreamRun, sink: WarehouseSink) -> None:
-        if self.config["load_method"] == "overwrite":
-            version, hard = None, True
-        else:
-            version, hard = self._pending_versions.pop(stream.name, None), False
-            if version is None:
-                return
+        """Delete what a complete read did not bring, if there was one."""
+        overwrite = self.config["load_method"] == "overwrite"
+        if self.run.dry:
+            return
+        if self._versions.pop(stream.name, None) is None and not overwrite:
+            return
         if stream.received or stream.report:
-            sink.loader.delete_unseen(hard=hard or self.config["hard_delete"])
+            sink.loader.delete_unseen(hard=overwrite or self.config["hard_delete"])
         else:
             logger.warning(
                 "Stream %s sent a complete read of no records; nothing is deleted, because its"
@@ -157,22 +157,18 @@ class TargetWarehouse(SQLTarget):
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, {"stream", "schema"})
         stream = message_dict["stream"]
-        bookmark = message_dict.get("bookmark_properties") or ()
-        for name in (stream, *self._aliases(stream)):
-            self._bookmark_properties[name] = bookmark
         if scope := message_dict.get("x-replace-by"):
             message_dict["schema"]["x-replace-by"] = scope
+        for name in (stream, *self._aliases(stream)):
+            self._bookmark_properties[name] = message_dict.get("bookmark_properties") or ()
         super()._process_schema_message(message_dict)
         maps = self.mapper.stream_maps[stream]
-        self._direct.pop(stream, None)
         if (
             len(maps) == 1
             and isinstance(maps[0], SameRecordTransform)
             and not maps[0].flattening_enabled
         ):
-            sink = self._sinks_active[maps[0].stream_alias]
-            if isinstance(sink, WarehouseSink):
-                self._direct[stream] = sink
+            self._direct[stream] = self._sinks[maps[0].stream_alias]
 
     def get_sink(
         self,
@@ -184,82 +180,65 @@ class TargetWarehouse(SQLTarget):
     ) -> Sink:
         """Return the stream's sink; records of an older schema are written before it changes."""
         keys = list(key_properties or ())
-        existing = self._sinks_active.get(stream_name)
-        if (
-            isinstance(existing, WarehouseSink)
-            and schema is not None
-            and (existing.schema != schema or existing.key_properties != keys)
-        ):
+        existing = self._sinks.get(stream_name)
+        if existing and schema and (existing.schema != schema or existing.key_properties != keys):
             self._drain(existing, complete=True)
+            existing.loader.forget_keys_unless(schema, keys)
             existing.clean_up()
-            del self._sinks_active[stream_name]
+            del self._sinks[stream_name]
         return super().get_sink(stream_name, record=record, schema=schema, key_properties=keys)
 
     def _process_record_message(self, message: RecordMessage) -> None:  # type: ignore[override]
         self._read += 1
-        if (sink := self._direct.get(message.stream)) is not None:
-            self._add(sink, message.record, message)
+        item = cast("Item", message.record)
+        if sink := self._direct.get(message.stream):
+            self._add(sink, item, message)
             return
         if message.stream not in self.mapper.stream_maps:
             raise RecordsWithoutSchemaException(
                 f"A record of stream '{message.stream}' came before its schema"
             )
-        record = message.record
-        parsed = record if isinstance(record, dict) else jsontext.loads(bytes(record))
+        record = item if isinstance(item, dict) else jsontext.loads(bytes(item))
         for stream_map in self.mapper.stream_maps[message.stream]:
-            mapped = stream_map.transform(dict(parsed))
-            if mapped is not None:
-                sink = self._sinks_active[stream_map.stream_alias]
-                self._add(sink, mapped, message)
+            if (mapped := stream_map.transform(dict(record))) is not None:
+                self._add(self._sinks[stream_map.stream_alias], mapped, message)
 
-    def _add(self, sink: WarehouseSink, item: Any, message: RecordMessage) -> None:
-        batch = sink.batch
-        if batch.items:
-            if batch.version != message.version or (
-                sink.scoped and sink.is_full and sink.starts_scope(item)
-            ):
-                self._drain(sink, complete=True)
+    def _add(self, sink: WarehouseSink, item: Item, message: RecordMessage) -> None:
+        if sink.batch.items and (
+            sink.batch.version != message.version
+            or (sink.scoped and sink.is_full and sink.starts_scope(item))
+        ):
+            self._drain(sink, complete=True)
         sink.add(item, message, self._read)
-        self._waiting += message.size
+        self._waiting_bytes += message.size
         if sink.is_full and not sink.scoped:
             self._drain(sink)
-        elif self._waiting >= self._most_waiting:
-            self._drain_every()
+        elif self._waiting_bytes >= self._most_bytes:
+            for waiting in self._sinks.values():
+                self._drain(waiting)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
-        """Feed the records of BATCH files through the same path as any other."""
         self._assert_line_requires(message_dict, {"stream", "encoding", "manifest"})
-        encoding = BaseBatchFileEncoding.from_dict(message_dict["encoding"])
-        if encoding.format != BatchFileFormat.JSONL:
-            raise BadInputError(f"BATCH files of format {encoding.format} cannot be read")
-        storage = self.config.get("batch_config", {}).get("storage")
-        for path in message_dict["manifest"]:
-            head, tail = StorageTarget.split_url(path)
-            opened = StorageTarget.from_dict(storage) if storage else StorageTarget.from_url(head)
-            with opened.open(tail, mode="rb") as file:
-                lines: Iterable[bytes] = gzip.open(file) if encoding.compression == "gzip" else file
-                for line in lines:
-                    if line.strip():
-                        self._process_record_message(
-                            RecordMessage(message_dict["stream"], line, size=len(line))  # type: ignore[arg-type]
-                        )
+        for line in batch_files.records(message_dict):
+            self._process_record_message(
+                RecordMessage(message_dict["stream"], cast("Raw", line), size=len(line))
+            )
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        """Delete at once what a complete read did not bring; before the read, remember to."""
+        """Delete what a complete read did not bring: now, or when it has ended."""
         self._assert_line_requires(message_dict, {"stream", "version"})
-        if not self.config.get("process_activate_version_messages", True):
+        if not self.config["process_activate_version_messages"]:
             return
-        version = message_dict["version"]
-        for name in self._aliases(message_dict["stream"]) or [message_dict["stream"]]:
-            sink = self._sinks_active.get(name)
-            if isinstance(sink, WarehouseSink):
+        stream, version = message_dict["stream"], message_dict["version"]
+        for name in self._aliases(stream) or [stream]:
+            if sink := self._sinks.get(name):
                 self._drain(sink, complete=True)
                 received = sink.loader.stream.received
                 if received and received.version == version:
-                    self._pending_versions.pop(name, None)
+                    self._versions.pop(name, None)
                     sink.loader.delete_unseen(hard=self.config["hard_delete"])
                     continue
-            self._pending_versions[name] = version
+            self._versions[name] = version
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, {"value"})
@@ -269,14 +248,12 @@ class TargetWarehouse(SQLTarget):
         self._watermark.add(self._read, value)
         reports = value.get("sync")
         for name, report in (reports if isinstance(reports, dict) else {}).items():
-            self._take_report(name, report)
+            for alias in self._aliases(name) or [name]:
+                self._take_report(self.open_stream(alias), report)
         self._advance()
 
-    def _take_report(self, name: str, report: dict[str, Any]) -> None:
-        for alias in self._aliases(name) or [name]:
-            stream = self.open_stream(alias)
-            if stream.report == report:
-                continue
+    def _take_report(self, stream: StreamRun, report: dict[str, Any]) -> None:
+        if stream.report != report:
             stream.report = report
             if stream.finished and stream.closed is None:
                 self._finish(stream)
@@ -291,39 +268,24 @@ class TargetWarehouse(SQLTarget):
 
         A scope whose end has not come (see `WarehouseSink.scoped`) waits, unless `complete`.
         """
+        self._waiting_bytes -= sink.batch.size
         held = None if complete or not sink.scoped else sink.hold_back_last_scope()
-        self._waiting -= sink.batch.size
         self.drain_one(sink)
         if held:
             sink.batch = held
         self._advance()
 
-    def _drain_every(self) -> None:
-        for sink in list(self._sinks_active.values()):
-            if isinstance(sink, WarehouseSink):
-                self._drain(sink)
-
     def _drain_aged(self) -> None:
         """Commit what has waited too long; also when no input comes."""
         oldest = time.time() - self.config["batch_max_age"]
-        for sink in list(self._sinks_active.values()):
-            if (
-                isinstance(sink, WarehouseSink)
-                and sink.batch.items
-                and sink.batch.started <= oldest
-            ):
+        for sink in self._sinks.values():
+            if sink.batch.items and sink.batch.started <= oldest:
                 self._drain(sink)
 
     def _advance(self) -> None:
-        waiting = [
-            *self._discarded,
-            *(
-                sink.oldest
-                for sink in self._sinks_active.values()
-                if isinstance(sink, WarehouseSink) and sink.oldest is not None
-            ),
-        ]
-        state = self._watermark.advance(min(waiting, default=self._read + 1) - 1)
+        waiting = [sink.oldest for sink in self._sinks.values() if sink.oldest is not None]
+        first_open = min([*self._discarded, *waiting], default=self._read + 1)
+        state = self._watermark.advance(first_open - 1)
         for name, bookmark in ((state or {}).get("bookmarks") or {}).items():
             if name in self.run.streams:
                 self.run.streams[name].bookmark_after = json.loads(jsontext.dumps(bookmark))

@@ -30,9 +30,37 @@ __all__ = [
 RAW_NULL: Final = msgspec.Raw(b"null")
 
 _ANNOTATIONS: Final = frozenset(
-    "$comment $id $schema comment const contentEncoding default deprecated description enum example"
-    " examples format inclusion maxLength maximum minLength minimum multipleOf pattern precision"
-    " readOnly scale secret selected sql-datatype title type writeOnly".split()
+    [
+        "$comment",
+        "$id",
+        "$schema",
+        "comment",
+        "const",
+        "contentEncoding",
+        "default",
+        "deprecated",
+        "description",
+        "enum",
+        "example",
+        "examples",
+        "format",
+        "inclusion",
+        "maxLength",
+        "maximum",
+        "minLength",
+        "minimum",
+        "multipleOf",
+        "pattern",
+        "precision",
+        "readOnly",
+        "scale",
+        "secret",
+        "selected",
+        "sql-datatype",
+        "title",
+        "type",
+        "writeOnly",
+    ]
 )
 _STRUCTURE: Final = frozenset({"properties", "required", "items", "additionalProperties", "anyOf"})
 _LIMITS: Final = {
@@ -193,7 +221,7 @@ def _named(name: str, schema: Mapping[str, Any]) -> Any:
     if any(isinstance(v, float) and not math.isfinite(v) for v in limits.values()):
         raise UnsupportedError("limits")
     scalar = _SCALARS[name]
-    return Annotated[scalar, msgspec.Meta(**limits)] if limits else scalar  # type: ignore[valid-type]
+    return Annotated[scalar, msgspec.Meta(**limits)] if limits else scalar
 
 
 def _object(schema: Mapping[str, Any]) -> Any:

@@ -1,0 +1,1 @@
+"""What the warehouse keeps besides data, and the command ``warehouse``."""

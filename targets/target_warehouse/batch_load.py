@@ -1,0 +1,164 @@
+"""One batch in one transaction: staged, merged, and freed of the records Postgres refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg2
+import psycopg2.errors
+from warehouse.history import Counts
+from warehouse.rejects import Reject
+
+from target_warehouse.column_text import DELIMITER
+from target_warehouse.encoder import EncodedBatch, Item, as_text
+from target_warehouse.errors import is_record_fault
+from target_warehouse.jsontext import dumps, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+    from target_warehouse.staging import Staging
+
+__all__ = ["Batch", "BatchLoad"]
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Batch:
+    """Records that are committed together.
+
+    Attributes:
+        items: The records.
+        extracted: When each was read from the source; empty unless the column is kept.
+        version: Of the table, for full reads.
+        size: Bytes of the messages.
+        started: When the first record came, in seconds since 1970.
+        first: The first record's number in the input.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    extracted: list[str | None] = field(default_factory=list)
+    version: int | None = None
+    size: int = 0
+    started: float = 0
+    first: int = 0
+
+
+class BatchLoad:
+    """One batch in one transaction."""
+
+    def __init__(
+        self, cursor: Cursor, staging: Staging, batch: Batch, encoded: EncodedBatch
+    ) -> None:
+        self.cursor, self.staging, self.batch, self.encoded = cursor, staging, batch, encoded
+        self.created = self.updated = 0
+
+    def load(self) -> Counts:
+        """Store the batch and return what became of its records."""
+        cursor, staging, encoded = self.cursor, self.staging, self.encoded
+        table = staging.table
+        staging.ensure(cursor)
+        if encoded.rows:
+            self._copy("".join(encoded.blobs))
+        deduplicated = deleted = updated = 0
+        if table.keys and len(encoded.keys) < encoded.rows:
+            deduplicated = staging.deduplicate(cursor)
+        if staging.scope:
+            deleted += staging.replace_scopes(cursor, encoded.known_keys)
+        if staging.hard_delete:
+            updated = staging.delete_marked(cursor)
+        deduplicated += self._merge()
+        processed, failed = len(self.batch.items), len(encoded.rejects)
+        updated += self.updated
+        return Counts(
+            created=self.created,
+            updated=updated,
+            unchanged=processed - failed - deduplicated - self.created - updated,
+            deduplicated=deduplicated,
+            failed=failed,
+            deleted=deleted + updated - self.updated,
+            warnings=len(encoded.found),
+            batches=1,
+        )
+
+    def _copy(self, text: str) -> None:
+        if (error := self._attempt(lambda: self.staging.copy(self.cursor, text))) is None:
+            return
+        lines = text.split("\n")[:-1]
+        self._isolate(
+            lines,
+            lambda some: self.staging.copy(self.cursor, "\n".join([*some, ""])),
+            lambda line: int(line[: line.index(DELIMITER)]),
+            error,
+        )
+
+    def _merge(self) -> int:
+        """Merge what is staged; return how many duplicates only Postgres could tell."""
+        places = range(len(self.batch.items))
+        deduplicated = 0
+        error = self._attempt(lambda: self._merge_places(places))
+        if isinstance(error, psycopg2.errors.CardinalityViolation):
+            deduplicated = self.staging.deduplicate(self.cursor)
+            error = self._attempt(lambda: self._merge_places(places))
+        if error is not None:
+            self._isolate(places, self._merge_places, lambda place: place, error)
+        return deduplicated
+
+    def _merge_places(self, places: Sequence[int]) -> None:
+        created, updated = self.staging.merge(
+            self.cursor, places[0], places[-1] + 1, self._constants()
+        )
+        self.created += created
+        self.updated += updated
+
+    def _constants(self) -> dict[str, Any]:
+        now = datetime.now(timezone.utc)
+        return {
+            "_sdc_received_at": datetime.fromtimestamp(self.batch.started, timezone.utc),
+            "_sdc_batched_at": now,
+            "_sdc_sequence": round(self.batch.started * 1000),
+            "_sdc_table_version": self.batch.version,
+            "_sdc_sync_started_at": self.staging.sync_started_at,
+        }
+
+    def _isolate(
+        self,
+        parts: Sequence[_T],
+        work: Callable[[Sequence[_T]], None],
+        place: Callable[[_T], int],
+        error: psycopg2.Error,
+    ) -> None:
+        """Do by halves what failed as a whole, until the records at fault stand alone."""
+        if len(parts) == 1:
+            self._refuse(place(parts[0]), error)
+            return
+        middle = len(parts) // 2
+        for half in (parts[:middle], parts[middle:]):
+            if (failed := self._attempt(partial(work, half))) is not None:
+                self._isolate(half, work, place, failed)
+
+    def _attempt(self, work: Callable[[], None]) -> psycopg2.Error | None:
+        """Do work under a savepoint; return the error where a record is at fault."""
+        self.cursor.execute("SAVEPOINT attempt")
+        try:
+            work()
+        except psycopg2.Error as error:
+            if not is_record_fault(error):
+                raise
+            self.cursor.execute("ROLLBACK TO SAVEPOINT attempt")
+            return error
+        self.cursor.execute("RELEASE SAVEPOINT attempt")
+        return None
+
+    def _refuse(self, place: int, error: psycopg2.Error) -> None:
+        item = self.batch.items[place]
+        record = item if isinstance(item, dict) else loads(bytes(item))
+        key = dumps({name: record.get(name) for name in self.staging.key_fields})
+        message = ": ".join(filter(None, (error.diag.message_primary, error.diag.message_detail)))
+        self.encoded.rejects[place] = Reject(key, as_text(item), "database", message)

@@ -1,0 +1,168 @@
+"""One column of a chunk as COPY text; whatever is not plain raises `UnusualError`.
+
+Values are not escaped here: they are joined with control characters, and the escaping of the joined
+text is three replacements (see `encoder`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from target_warehouse import moments
+from target_warehouse.convert import BIGINT
+from target_warehouse.typed import (
+    RAW_NULL,
+    UnsupportedError,
+    first_characters,
+    nested_decoder,
+    nullable,
+    only_strings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import msgspec
+
+    from target_warehouse.columns import Column
+
+__all__ = [
+    "DELIMITER",
+    "NULL",
+    "ROW",
+    "UnusualError",
+    "column_encoder",
+    "nested_text",
+    "plain_text",
+]
+
+NULL: Final = "\x1d"
+ROW: Final = "\x1e"
+DELIMITER: Final = "\x1f"
+
+_DATETIMES: Final = re.compile(f"(?:{moments.DATETIME}\n)*")
+_TIMES: Final = re.compile(f"(?:{moments.CLOCK}\n)*")
+_DATES: Final = re.compile(f"(?:{moments.DATE}\n)*")
+_NUMBERS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
+
+
+class UnusualError(Exception):
+    """Something in the chunk needs a closer look."""
+
+
+def column_encoder(  # noqa: C901, PLR0911 - a table
+    column: Column, schema: Mapping[str, Any]
+) -> Callable[[Sequence[Any]], tuple[list[str], int]]:
+    """Return what encodes the values of one column.
+
+    Returns:
+        A function that gives the texts and how many are null, and raises `UnusualError`.
+
+    Raises:
+        UnsupportedError: Only `convert` can do it.
+    """
+    match column.kind, column.storage:
+        case "number", "numeric" if not only_strings(schema):
+            return partial(_number, null=nullable(schema))
+        case "number", "numeric":
+            return partial(_matching, _NUMBERS, float)
+        case "json", "jsonb":
+            return partial(
+                nested_text, nested_decoder(schema), first_characters(schema), null=nullable(schema)
+            )
+        case "integer", "bigint":
+            return _bigint
+        case "integer", ("numeric" | "text"):
+            return _integer
+        case "boolean", "boolean":
+            return _boolean
+        case "datetime", ("timestamp with time zone" | "timestamp without time zone"):
+            return partial(_matching, _DATETIMES, datetime.fromisoformat)
+        case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
+            return partial(_matching, _DATES, date.fromisoformat)
+        case "time", "time without time zone":
+            return partial(_matching, _TIMES, time.fromisoformat)
+        case (("text" | "datetime" | "date" | "time"), "text") if only_strings(schema):
+            return plain_text
+        case _:
+            raise UnsupportedError(f"{column.kind} in {column.storage}")
+
+
+def plain_text(values: Sequence[Any]) -> tuple[list[str], int]:
+    """Encode strings."""
+    return [NULL if v is None else v for v in values], values.count(None)
+
+
+def _integer(values: Sequence[Any]) -> tuple[list[str], int]:
+    return [NULL if v is None else str(v) for v in values], values.count(None)
+
+
+def _bigint(values: Sequence[Any]) -> tuple[list[str], int]:
+    present = [v for v in values if v is not None]
+    if present and (max(present) >= BIGINT or min(present) < -BIGINT):
+        raise UnusualError
+    return [NULL if v is None else str(v) for v in values], len(values) - len(present)
+
+
+def _boolean(values: Sequence[Any]) -> tuple[list[str], int]:
+    words = {None: NULL, True: "true", False: "false"}
+    return [words[v] for v in values], values.count(None)
+
+
+def _matching(
+    form: re.Pattern[str], check: Callable[[str], Any], values: Sequence[Any]
+) -> tuple[list[str], int]:
+    present = [v for v in values if v is not None]
+    if not form.fullmatch("\n".join([*present, ""])):
+        raise UnusualError
+    try:
+        for value in present:
+            check(value)
+    except ValueError:
+        raise UnusualError from None
+    return [NULL if v is None else v for v in values], len(values) - len(present)
+
+
+def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
+    try:
+        texts = [str(v, "utf-8") for v in values]
+    except UnicodeDecodeError:
+        raise UnusualError from None
+    if not (nulls := texts.count("null")):
+        return texts, 0
+    if not null and any(
+        v is not RAW_NULL for v, text in zip(values, texts, strict=True) if text == "null"
+    ):
+        raise UnusualError
+    return [NULL if text == "null" else text for text in texts], nulls
+
+
+def _number(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
+    texts, nulls = _raw(values, null=null)
+    if not {text[0] for text in texts} <= set("-0123456789" + NULL):
+        raise UnusualError
+    return texts, nulls
+
+
+def nested_text(
+    decoder: msgspec.json.Decoder[Any] | None, first: str, values: Sequence[Any], *, null: bool
+) -> tuple[list[str], int]:
+    """Encode nested values, which are JSON already.
+
+    Args:
+        decoder: What validates them, if anything does.
+        first: Characters one of which a value begins with; empty: any.
+        values: As they are in the messages.
+        null: Whether null is allowed.
+    """
+    texts, nulls = _raw(values, null=null)
+    if first and not {text[0] for text in texts} <= {*first, NULL}:
+        raise UnusualError
+    if decoder is not None:
+        for text in texts:
+            if text != NULL:
+                decoder.decode(text)
+    return texts, nulls
