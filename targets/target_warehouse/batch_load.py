@@ -149,7 +149,8 @@ class BatchLoad:
         try:
             work()
         except psycopg2.Error as error:
-            if not is_record_fault(error):
+            duplicates = isinstance(error, psycopg2.errors.CardinalityViolation)
+            if not (is_record_fault(error) or duplicates):
                 raise
             self.cursor.execute("ROLLBACK TO SAVEPOINT attempt")
             return error

@@ -42,9 +42,13 @@ class FullRead:
             sql.SQL(
                 "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {staging} LIMIT 0;"
                 " INSERT INTO {seen} SELECT {keys} FROM {staging}"
-                " UNION ALL SELECT {keys} FROM jsonb_populate_recordset(NULL::{staging}, %s)"
-            ).format(seen=sql.Identifier(self._bare), keys=keys, staging=staging.name),
-            (Json(known),),
+                " UNION ALL SELECT {keys} FROM jsonb_populate_recordset(NULL::{staging}, {known})"
+            ).format(
+                seen=sql.Identifier(self._bare),
+                keys=keys,
+                staging=staging.name,
+                known=sql.Literal(Json(known)),
+            )
         )
 
     def widen(self, cursor: Cursor, columns: Iterable[Column]) -> None:

@@ -6,7 +6,6 @@ concerns many rows is one statement, which says how many.
 
 from __future__ import annotations
 
-from functools import cached_property
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -162,17 +161,17 @@ class Staging:
                 "DELETE FROM {table} AS stored"
                 " USING (SELECT DISTINCT {scope} FROM {staging}) AS scope WHERE {same_scope}"
                 " AND NOT EXISTS (SELECT FROM {staging} AS staged WHERE {same_key})"
-                " AND NOT EXISTS (SELECT FROM jsonb_populate_recordset(NULL::{staging}, %s) AS kept"
-                " WHERE {kept_scope})"
+                " AND NOT EXISTS (SELECT FROM jsonb_populate_recordset(NULL::{staging}, {kept})"
+                " AS kept WHERE {kept_scope})"
             ).format(
                 table=self.table.sql,
                 scope=names(self.scope),
                 staging=self.name,
                 same_scope=equal(self.scope, "stored", "scope"),
                 same_key=equal(self.table.keys, "stored", "staged"),
+                kept=sql.Literal(Json(kept)),
                 kept_scope=equal(self.scope, "stored", "kept"),
-            ),
-            (Json(kept),),
+            )
         )
         deleted = cursor.rowcount
         if DELETED_AT not in self.data:
@@ -227,17 +226,17 @@ class Staging:
         Returns:
             Rows created, rows updated.
         """
-        cursor.execute(self._merge, {**constants, "first": first, "end": end})
+        # Values are composed in, for a % in a column's name would be taken for a placeholder.
+        cursor.execute(self._merge(first, end, constants))
         created, updated = cursor.fetchone() or (0, 0)
         return int(created), int(updated)
 
-    @cached_property
-    def _merge(self) -> sql.Composed:
+    def _merge(self, first: int, end: int, values: Mapping[str, Any]) -> sql.Composed:
         copied = self.copied[1:]
         constants = [c for c in self.table.metadata if c not in copied]
         selected = [
             *(sql.Identifier(c) for c in copied),
-            *(sql.Placeholder(c) for c in constants),
+            *(sql.Literal(values[c]) for c in constants),
             sql.SQL("now()"),
             sql.SQL("now()"),
         ]
@@ -253,8 +252,8 @@ class Staging:
             selected=sql.SQL(", ").join(selected),
             staging=self.name,
             place=sql.Identifier(SEQUENCE),
-            first=sql.Placeholder("first"),
-            end=sql.Placeholder("end"),
+            first=sql.Literal(first),
+            end=sql.Literal(end),
             conflict=self._conflict([*copied, *constants]),
         )
 
