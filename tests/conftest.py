@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,24 @@ def postgres() -> Iterator[str]:
     folder.rmdir()
 
 
-@pytest.fixture
-def database_url(postgres: str) -> Iterator[str]:
-    """Return the URL of an empty database, dropped after the test."""
+@contextmanager
+def _database(postgres: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     database = sql.Identifier(name)
     _execute(postgres, sql.SQL("CREATE DATABASE {}").format(database))
     yield make_url(postgres).set(database=name).render_as_string(hide_password=False)
     _execute(postgres, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """Return the URL of an empty database, dropped after the test."""
+    with _database(postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def other_database_url(postgres: str) -> Iterator[str]:
+    """Return the URL of another empty database."""
+    with _database(postgres) as url:
+        yield url

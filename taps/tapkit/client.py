@@ -168,9 +168,9 @@ class Client:
         )
         try:
             return retrying(self._try, request, limit)
-        except (requests.ConnectionError, requests.Timeout) as error:
+        except requests.RequestException as error:
             msg = (
-                f"No answer from {urlsplit(self.base_url).netloc} for {method} {path} "
+                f"No whole answer from {urlsplit(self.base_url).netloc} for {method} {path} "
                 f"({type(error).__name__}). Check the network and the setting base_url."
             )
             raise RetriableAPIError(msg) from error

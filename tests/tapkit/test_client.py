@@ -130,8 +130,15 @@ def test_a_wait_beyond_patience_ends_the_request(api: Api, client: Client) -> No
 
 def test_an_unreachable_api_is_named(client: Client) -> None:
     client.base_url = "http://127.0.0.1:9"
-    with pytest.raises(RetriableAPIError, match=r"No answer from 127.0.0.1:9 .* base_url"):
+    with pytest.raises(RetriableAPIError, match=r"No whole answer from 127.0.0.1:9 .* base_url"):
         client.get("/x")
+
+
+def test_a_body_that_stays_cut_is_an_error_of_its_request(api: Api, client: Client) -> None:
+    script(api, Answer(b'{"results": []}', cut=True))
+    with pytest.raises(RetriableAPIError, match="No whole answer"):
+        client.get("/x")
+    assert len(api.requests) == 6
 
 
 def test_lone_surrogates_and_nan_are_read(api: Api, client: Client) -> None:
