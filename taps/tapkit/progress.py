@@ -25,7 +25,7 @@ class Progress:
     """Counts the records of one stream for whoever watches.
 
     Args:
-        label: What is being read, e.g. `hubspot contacts`.
+        label: What is being read, e.g. `acme contacts`.
     """
 
     def __init__(self, label: str) -> None:
