@@ -7,7 +7,6 @@ cleaned, and is noted in ``sync_issues``.
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,7 @@ from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_warehouse import moments
-from target_warehouse.jsontext import UNSTORABLE, clean, dumps, visible
+from target_warehouse.jsontext import UNSTORABLE, clean, dumps, is_finite, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,9 +148,9 @@ class Converter:
             text = self._text(column, value)
         except _IssueError as issue:
             return None, str(issue)
-        if column.storage in {"jsonb", "json"} or not UNSTORABLE.search(text):
-            return text, "Unstorable characters replaced" if _unstorable(value) else None
-        return clean(text), "Unstorable characters replaced"
+        nested = column.storage in {"jsonb", "json"}
+        replaced = _unstorable(value) if nested else UNSTORABLE.search(text) is not None
+        return clean(text), "Unstorable characters replaced" if replaced else None
 
     def _text(self, column: Column, value: Any) -> str:
         storage = column.storage
@@ -197,7 +196,7 @@ def _unstorable(value: Any) -> bool:
         return any(_unstorable(key) or _unstorable(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):
         return any(map(_unstorable, value))
-    return isinstance(value, (float, Decimal)) and not math.isfinite(value)
+    return isinstance(value, (float, Decimal)) and not is_finite(value)
 
 
 def _moment(column: Column, value: Any) -> str:

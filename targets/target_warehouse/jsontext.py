@@ -10,7 +10,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final
 
-__all__ = ["UNSTORABLE", "clean", "dumps", "loads", "visible"]
+__all__ = ["UNSTORABLE", "clean", "dumps", "is_finite", "loads", "visible"]
 
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """Characters no Postgres text can hold: NUL and halves of surrogate pairs."""
@@ -37,6 +37,11 @@ def visible(text: str) -> str:
     return UNSTORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def is_finite(number: float | Decimal) -> bool:
+    """Tell whether it is a number that JSON knows, however large."""
+    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
+
+
 def dumps(value: Any, *, exact: bool = False) -> str:
     """Return JSON of a parsed value, with all its digits.
 
@@ -54,8 +59,10 @@ def dumps(value: Any, *, exact: bool = False) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(dumps(item, exact=exact) for item in value) + "]"
-    if isinstance(value, (int, float, Decimal)):
-        return str(value) if exact or math.isfinite(value) else "null"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (float, Decimal)):
+        return str(value) if exact or is_finite(value) else "null"
     if isinstance(value, (datetime, date, time)):
         return encode_basestring(value.isoformat())
     raise TypeError(f"{type(value).__name__} is not JSON")

@@ -100,13 +100,15 @@ class Staging:
 
     def ensure(self, cursor: Cursor) -> None:
         """Create the temporary table; it empties itself with every transaction."""
-        stored = self.table.stored
+        # A moment with an offset loses it in a column without one, unless it is converted first.
+        aware = {"timestamp without time zone": "timestamp with time zone"}
+        types = {name: aware.get(storage, storage) for name, storage in self.table.stored.items()}
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
                 sql.Identifier(self._bare),
                 sql.SQL(", ").join(
                     sql.SQL("{} {}").format(
-                        sql.Identifier(name), sql.SQL(stored.get(name, "integer"))
+                        sql.Identifier(name), sql.SQL(types.get(name, "integer"))
                     )
                     for name in self.copied
                 ),
