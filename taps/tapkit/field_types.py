@@ -137,8 +137,20 @@ def _object_id(value: Any) -> str:
     return str(value)
 
 
+PLAIN_EMAIL = re.compile(
+    r"[a-z0-9_+-]{1,32}(\.[a-z0-9_+-]{1,32})?@([a-z0-9]{1,60}\.){1,2}(com|net|org|edu|gov|us|ca)",
+    re.IGNORECASE | re.ASCII,
+).fullmatch
+PLAIN_PHONE = re.compile(
+    r"(\+?1[ .-]?)?(\([2-9]\d\d\)|[2-9]\d\d)[ .-]?\d{3}[ .-]?\d{4}", re.ASCII
+).fullmatch
+"""What the libraries surely accept. They judge the rest, at some 100 times the time."""
+
+
 def _email(value: Any) -> str:
     address = _string(value)
+    if PLAIN_EMAIL(address):
+        return address
     try:
         email_validator.validate_email(
             address.strip(), check_deliverability=False, test_environment=True
@@ -150,6 +162,8 @@ def _email(value: Any) -> str:
 
 def _phone(value: Any) -> str:
     number = _string(value)
+    if PLAIN_PHONE(number):
+        return number
     try:
         if phonenumbers.is_possible_number(phonenumbers.parse(number, "US")):
             return number

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
+import email_validator
+import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tapkit.errors import ConfigValidationError
-from tapkit.field_types import TYPES
+from tapkit.field_types import PLAIN_EMAIL, PLAIN_PHONE, TYPES
 from tapkit.fields import Field, FieldTable, at_least
 
 TABLE = FieldTable(
@@ -180,3 +185,13 @@ def test_types_convert(kind: str, value: object, expected: object) -> None:
 def test_types_refuse(kind: str, value: object) -> None:
     with pytest.raises(ValueError, match=r"not a|not J|not true"):
         TYPES[kind].convert(value)
+
+
+@given(st.from_regex(re.compile(PLAIN_EMAIL.__self__.pattern, re.ASCII), fullmatch=True))
+def test_plain_addresses_are_what_the_library_accepts(address: str) -> None:
+    email_validator.validate_email(address, check_deliverability=False)
+
+
+@given(st.from_regex(re.compile(PLAIN_PHONE.__self__.pattern, re.ASCII), fullmatch=True))
+def test_plain_numbers_are_what_the_library_accepts(number: str) -> None:
+    assert phonenumbers.is_possible_number(phonenumbers.parse(number, "US"))
