@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tap_hubspot.client import HubSpotClient
     from tap_hubspot.tap import TapHubSpot
 
-__all__ = ["STANDARD_TYPES", "ObjectType", "Objects"]
+__all__ = ["RECORD_FIELDS", "STANDARD_TYPES", "ObjectType", "Objects"]
 
 LIST_LIMIT = 100
 SEARCH_LIMIT = 200

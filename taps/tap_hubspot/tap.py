@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from itertools import permutations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import inflect
 from singer_sdk import typing as th
@@ -17,7 +17,7 @@ from tapkit.tap import Tap
 from tap_hubspot import streams
 from tap_hubspot.associations import AssociationLabels, Associations
 from tap_hubspot.client import HubSpotClient
-from tap_hubspot.objects import STANDARD_TYPES, Objects, ObjectType
+from tap_hubspot.objects import RECORD_FIELDS, STANDARD_TYPES, Objects, ObjectType
 
 if TYPE_CHECKING:
     from tapkit.stream import Stream
@@ -35,6 +35,21 @@ class TapHubSpot(Tap):
     """Reads a HubSpot account."""
 
     name = "tap-hubspot"
+    field_tables: ClassVar = {
+        "each object, beside its properties": RECORD_FIELDS,
+        **{
+            stream.name: stream.fields
+            for stream in (
+                Associations,
+                AssociationLabels,
+                streams.Owners,
+                streams.Pipelines,
+                streams.PipelineStages,
+                streams.Properties,
+                streams.Lists,
+            )
+        },
+    }
 
     config_jsonschema = th.PropertiesList(
         secret(

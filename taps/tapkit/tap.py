@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Tap as SDKTap
@@ -16,6 +16,7 @@ from tapkit.status import Status, StatusWriter
 from tapkit.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
     from types import FrameType
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from singer_sdk.streams import Stream as SDKStream
 
     from tapkit.client import Client
+    from tapkit.fields import Field
 
 __all__ = ["Tap"]
 
@@ -34,6 +36,7 @@ class Tap(SDKTap):
     others; the process then ends with exit code 1.
 
     Attributes:
+        field_tables: Stream, or what a group of streams has in common → its fields, for the README.
         client: Sends the requests, for CRMs with an HTTP API.
         statuses: How each stream that was begun is doing.
     """
@@ -41,6 +44,7 @@ class Tap(SDKTap):
     package_name = "crm-warehouse"
     message_writer_class = Writer
     dynamic_catalog = True
+    field_tables: ClassVar[Mapping[str, Iterable[Field]]] = {}
     client: Client | None = None
 
     def __init__(self, **kwargs: Any) -> None:
