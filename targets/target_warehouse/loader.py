@@ -231,8 +231,10 @@ class Loader:
                 continue
             item = batch.items[place]
             record = item if isinstance(item, dict) else loads(bytes(item))
-            key = ", ".join(f"{field}={record.get(field)}" for field in self.plan.key_fields)
-            value = str(record.get(name))
+            key = _printable(
+                ", ".join(f"{field}={record.get(field)}" for field in self.plan.key_fields)
+            )
+            value = _printable(str(record.get(name)))
             if reason == "Failed to parse datetime value":
                 logger.warning(
                     "%s: '%.20s' in field '%s' for %s %s",
@@ -252,3 +254,8 @@ class Loader:
                     "%d more warnings for field '%s' of %s", count - _WARNED, name, self.stream.name
                 )
         self._warnings.clear()
+
+
+def _printable(text: str) -> str:
+    """Escape lone surrogates, which no log file can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
