@@ -12,17 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2 import sql
 from rich.console import Console
+from rich.text import Text
 from sqlalchemy.engine import make_url
-from warehouse.server import database_url
+from warehouse.server import WarehouseUnavailableError, database_url
 
-from crm_sandbox.client import Sandbox
+from crm_sandbox.client import Sandbox, SandboxError
 from crm_sandbox.demo_report import Edit, hints, report
 from crm_sandbox.hubspot import STATIC_TOKEN
 
@@ -173,7 +173,6 @@ def change(sandbox: Sandbox) -> list[Edit]:
 def main() -> None:
     """Run the demo; exit code 1 when a run failed or a change did not arrive."""
     signal.signal(signal.SIGTERM, _stop)
-    warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")  # the embedded server's library
     os.chdir(ROOT)
     os.environ["MELTANO_PROJECT_ROOT"] = str(ROOT)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -191,8 +190,8 @@ def main() -> None:
             console.print(f"[green]✓[/] {len(edits)} changes in the account")
             run_pipeline(console, "Second run", environment)
         complete = report(console, warehouse.rows, edits, newest)
-    except RunFailed as error:
-        console.print(f"[red]✗ The run failed:[/]\n{error}", markup=True)
+    except (RunFailed, SandboxError, WarehouseUnavailableError) as error:
+        console.print(Text.assemble(("✗ The demo failed: ", "red"), str(error)))
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Stopped.")
