@@ -31,7 +31,8 @@ HEADER = """\
 # Elsewhere: meltano add --from-ref <this file or its URL> {name}
 # with CRM_WAREHOUSE_SOURCE in that project's .env: git+https://…@<tag>, or the path of a clone.
 """
-TABLE = ("<!-- crms: written by make plugins -->\n", "<!-- /crms -->\n")
+CRMS = ("<!-- crms: written by make plugins -->\n", "<!-- /crms -->\n")
+FIELDS = ("<!-- fields: written by make plugins -->\n", "<!-- /fields -->\n")
 
 KINDS = {"integer": "integer", "number": "decimal", "boolean": "boolean"}
 KINDS |= {"object": "object", "array": "array"}
@@ -124,11 +125,28 @@ def crm_table() -> str:
     return "\n".join([*rows, ""])
 
 
-def with_table(readme: str) -> str:
-    """Return the README with its table of CRMs replaced by the current one."""
-    before, _, rest = readme.partition(TABLE[0])
-    after = rest.partition(TABLE[1])[2]
-    return "".join((before, TABLE[0], crm_table(), TABLE[1], after))
+def field_tables(tap: EntryPoint) -> str:
+    """Return the mapping tables of a tap's README, from its field tables."""
+    parts = []
+    for stream, fields in tap.load().field_tables.items():
+        rows = [f"### {stream}", "", "| column | type | from | |", "|---|---|---|---|"]
+        rows += [f"| {f.name} | {f.type} | `{f.source}` | {f.description} |" for f in fields]
+        parts.append("\n".join([*rows, ""]))
+    return "\n".join(parts)
+
+
+def with_section(path: Path, marks: tuple[str, str], section: str) -> str:
+    """Return a document with what stands between two marks replaced by the current section.
+
+    Raises:
+        ValueError: It does not have the marks.
+    """
+    text = path.read_text(encoding="utf-8")
+    before, first, rest = text.partition(marks[0])
+    _, last, after = rest.partition(marks[1])
+    if not (first and last):
+        raise ValueError(f"{path.relative_to(ROOT)} lacks the marks {marks}")
+    return f"{before}{first}{section}{last}{after}"
 
 
 def definition_files(plugin_type: str, definition: dict[str, Any]) -> dict[Path, str]:
@@ -170,8 +188,10 @@ def expected() -> dict[Path, str]:
     files |= definition_files("utilities", warehouse_definition())
     for tap in taps():
         files |= definition_files("extractors", singer_definition(tap))
+        readme = ROOT / "taps" / tap.module.split(".")[0] / "README.md"
+        files[readme] = with_section(readme, FIELDS, field_tables(tap))
     readme = ROOT / "README.md"
-    return files | {readme: with_table(readme.read_text(encoding="utf-8"))}
+    return files | {readme: with_section(readme, CRMS, crm_table())}
 
 
 def generated() -> set[Path]:
