@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from crm_sandbox.demo_report import Edit, hints, report
 from crm_sandbox.hubspot import STATIC_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,8 @@ DATABASE = "demo"
 PIPELINE = ("tap-hubspot", "target-warehouse")
 PAIRS = '["contacts:companies", "deals:contacts", "deals:companies", "tickets:contacts"]'
 LOG_TAIL = 25
+PATIENCE = 10.0
+"""Seconds that Meltano gets to stop its plugins."""
 FOREIGN = ("MELTANO_", "TAP_HUBSPOT_", "TARGET_WAREHOUSE_")
 """Variables of the user's own pipelines, which would come through to the demo's."""
 
@@ -99,32 +102,59 @@ def run_pipeline(console: Console, title: str, environment: dict[str, str]) -> N
     log = FOLDER / f"{title.lower().replace(' ', '-')}.log"
     began = time.monotonic()
     meltano = Path(sys.executable).with_name("meltano")
-    # Without the user's .env; in a process group of its own, so that all of it can be stopped.
-    process = subprocess.Popen(  # noqa: S603 - our own pipeline
-        [meltano, "--env-file", FOLDER / "none.env", "run", *PIPELINE],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    with log.open("w") as file, console.status(f"{title}: Meltano starts") as status, process:
+    process = None
+    with log.open("w") as file, console.status(f"{title}: Meltano starts") as status:
         try:
+            with _signals_held():  # or one comes between the process and its handle
+                # Without the user's .env; in a group of its own, so that all of it can be stopped.
+                process = subprocess.Popen(  # noqa: S603 - our own pipeline
+                    [meltano, "--env-file", FOLDER / "none.env", "run", *PIPELINE],
+                    cwd=ROOT,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    start_new_session=True,
+                )
             for line in process.stdout or ():
                 file.write(line)
                 if found := re.search(
                     r"Starting hubspot (\w+) sync|Installing \w+ '([\w-]+)'", line
                 ):
                     status.update(f"{title}: {found[1] or 'installing ' + found[2]}")
+            process.wait()
         except BaseException:
-            os.killpg(process.pid, signal.SIGTERM)
+            if process is not None:
+                _stop_group(process)
             raise
     if process.returncode:
         raise RunFailed("\n".join(log.read_text().splitlines()[-LOG_TAIL:]))
     seconds = time.monotonic() - began
     console.print(f"[green]✓[/] {title}: {seconds:.0f} s  [dim]{log.relative_to(ROOT)}[/]")
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    came: list[int] = []
+    handlers = {
+        one: signal.signal(one, lambda number, _: came.append(number))
+        for one in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
+    for number in came:
+        signal.raise_signal(number)
+
+
+def _stop_group(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(PATIENCE)
 
 
 def change(sandbox: Sandbox) -> list[Edit]:
@@ -191,7 +221,7 @@ def main() -> None:
             run_pipeline(console, "Second run", environment)
         complete = report(console, warehouse.rows, edits, newest)
     except (RunFailed, SandboxError, WarehouseUnavailableError) as error:
-        console.print(Text.assemble(("✗ The demo failed: ", "red"), str(error)))
+        console.print(Text.assemble(("✗ The demo failed: ", "red"), str(error)), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("Stopped.")
