@@ -67,7 +67,8 @@ def median(costs: Iterable[Cost], of: Callable[[Cost], float]) -> float:
 def _watch(pid: int, names: tuple[str, ...], cost: Cost, done: threading.Event) -> None:
     while not done.wait(SAMPLE_EVERY):
         try:
-            processes = psutil.Process(pid).children(recursive=True)
+            shell = psutil.Process(pid)  # which may have become the last command itself
+            processes = [shell, *shell.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
         for process in processes:
