@@ -10,7 +10,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring, encode_basestring_ascii
 from typing import Any, Final
 
-__all__ = ["UNSTORABLE", "clean", "dumps", "is_finite", "loads", "visible"]
+__all__ = ["UNSTORABLE", "clean", "dumps", "is_finite", "loads", "plain", "visible"]
 
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 """Characters no Postgres text can hold: NUL and halves of surrogate pairs."""
@@ -37,12 +37,17 @@ def visible(text: str) -> str:
     return UNSTORABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def plain(value: Any) -> Any:
+    """Return a parsed value as the standard library's json gives it: floats for decimals."""
+    return json.loads(dumps(value))
+
+
 def is_finite(number: float | Decimal) -> bool:
     """Tell whether it is a number that JSON knows, however large."""
     return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
-def dumps(value: Any, *, exact: bool = False) -> str:
+def dumps(value: Any, *, exact: bool = False) -> str:  # noqa: PLR0911 - one per type
     """Return JSON of a parsed value, with all its digits.
 
     Args:

@@ -14,6 +14,7 @@ from warehouse.history import Counts, History, Status
 from warehouse.rejects import Rejects
 
 from target_warehouse.errors import TargetError, TooManyRejectsError
+from target_warehouse.jsontext import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,7 +133,7 @@ class Run:
         configuration = {
             "mode": "force" if config.get("force") else incremental,
             "bookmarks": {"before": bookmark, "after": None},
-            "settings": {key: config.get(key) for key in _KEPT_SETTINGS},
+            "settings": plain({key: config.get(key) for key in _KEPT_SETTINGS}),
             "versions": {
                 "crm-warehouse": metadata.version("crm-warehouse"),
                 "singer-sdk": metadata.version("singer-sdk"),

@@ -46,6 +46,8 @@ class Session:
         self.generation = 0
         """Number of connections made; temporary tables are gone when it has moved."""
         self.on_reconnect: Callable[[Cursor], None] = lambda _: None
+        self.checkpoint: Callable[[], None] = lambda: None
+        """Called before each transaction and each commit; may raise to stop there."""
         try:
             self._connection = self._connect()
         except psycopg2.Error as error:
@@ -60,6 +62,7 @@ class Session:
         connection = psycopg2.connect(self._url, fallback_application_name="target-warehouse")
         with connection.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'; SET client_encoding = 'UTF8'")
+            cursor.execute("SET client_min_messages = 'warning'")
             # What a slow disk or a long pipe may not do: end the session between batches.
             cursor.execute("SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0")
         connection.commit()
@@ -95,6 +98,7 @@ class Session:
         raise AssertionError("tenacity returns or raises")
 
     def _try(self, work: Callable[[Cursor, bool], _T], *, again: bool) -> _T:
+        self.checkpoint()
         if self._connection.closed:
             self._connection = self._connect()
             with self._connection.cursor() as cursor:
@@ -103,6 +107,7 @@ class Session:
         try:
             with self._connection.cursor() as cursor:
                 result = work(cursor, again)
+            self.checkpoint()
             if self._keep:
                 self._connection.commit()
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import sys
@@ -52,17 +51,19 @@ class TargetWarehouse(SQLTarget):
         """Take the SDK's options; nothing is connected before the input is read."""
         reader = Reader()
         reader.running = self._running
-        reader.on_pause = self._drain_aged
+        reader.on_pause = self._on_pause
         super().__init__(**{"message_reader": reader, **options})
         self.max_parallelism = 1
         self._read = 0
         self._waiting_bytes = 0
         self._most_bytes: int = self.config["batch_size_bytes"]
+        self._longest_wait = float(self.config["batch_max_age"])
         self._direct: dict[str, WarehouseSink] = {}
         self._bookmark_properties: dict[str, Sequence[str]] = {}
         self._bookmarks: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
         self._discarded: list[int] = []
+        self._terminated: int | None = None
         self._watermark = Watermark(self._write_state_message)
 
     @cached_property
@@ -74,6 +75,7 @@ class TargetWarehouse(SQLTarget):
             retries=self.config["connection_retries"],
             keep=not self.config["dry_run"],
         )
+        session.checkpoint = self._stop_if_terminated
         return Run(session, source, self.config)
 
     @property
@@ -97,6 +99,7 @@ class TargetWarehouse(SQLTarget):
         try:
             yield
         except BaseException as error:
+            self._terminated = None
             try:
                 run.fail(error)
             except TargetError as failure:
@@ -108,7 +111,13 @@ class TargetWarehouse(SQLTarget):
         """Leave by an exception: what is under way rolls back and nothing is emitted."""
         for ignored in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ignored, signal.SIG_IGN)
+        self._terminated = signum
         raise TerminatedError(signum)
+
+    def _stop_if_terminated(self) -> None:
+        """Raise again what C code has swallowed: psycopg2 does while it decodes a notice."""
+        if self._terminated:
+            raise TerminatedError(self._terminated)
 
     def process_endofpipe(self) -> None:
         with self._running():
@@ -244,7 +253,7 @@ class TargetWarehouse(SQLTarget):
         self._assert_line_requires(message_dict, {"value"})
         value = message_dict["value"]
         if isinstance(bookmarks := value.get("bookmarks"), dict):
-            self._bookmarks = json.loads(jsontext.dumps(bookmarks))
+            self._bookmarks = jsontext.plain(bookmarks)
         self._watermark.add(self._read, value)
         reports = value.get("sync")
         for name, report in (reports if isinstance(reports, dict) else {}).items():
@@ -275,9 +284,10 @@ class TargetWarehouse(SQLTarget):
             sink.batch = held
         self._advance()
 
-    def _drain_aged(self) -> None:
+    def _on_pause(self) -> None:
         """Commit what has waited too long; also when no input comes."""
-        oldest = time.time() - self.config["batch_max_age"]
+        self._stop_if_terminated()
+        oldest = time.time() - self._longest_wait
         for sink in self._sinks.values():
             if sink.batch.items and sink.batch.started <= oldest:
                 self._drain(sink)
@@ -288,7 +298,7 @@ class TargetWarehouse(SQLTarget):
         state = self._watermark.advance(first_open - 1)
         for name, bookmark in ((state or {}).get("bookmarks") or {}).items():
             if name in self.run.streams:
-                self.run.streams[name].bookmark_after = json.loads(jsontext.dumps(bookmark))
+                self.run.streams[name].bookmark_after = jsontext.plain(bookmark)
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
         if not self.config["dry_run"]:

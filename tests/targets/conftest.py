@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from psycopg2.extras import RealDictCursor
 from target_warehouse.target import TargetWarehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Row = dict[str, Any]
 Message = dict[str, Any] | str
@@ -98,8 +99,16 @@ class Warehouse:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            bufsize=0,
             env={k: v for k, v in os.environ.items() if not k.startswith("MELTANO_")},
         )
+
+    @staticmethod
+    def wait_for(condition: Callable[[], Any], seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
     # Look
 
@@ -168,9 +177,7 @@ class Warehouse:
 
 
 @pytest.fixture
-def wh(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Warehouse]:
+def wh(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     for name in ("EXTRACTOR_NAME", "RUN_ID", "ENVIRONMENT"):
         monkeypatch.delenv(f"MELTANO_{name}", raising=False)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -52,8 +52,10 @@ EXACT: list[tuple[Any, str, str, Any]] = [
      datetime(2024, 1, 1, 7, tzinfo=UTC)),
     (MOMENT, '"2024-01-01T12:00:00.123456Z"', "timestamp with time zone",
      datetime(2024, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)),
-    (MOMENT, '"2024-01-01 12:00"', "timestamp with time zone", datetime(2024, 1, 1, 12, tzinfo=UTC)),
-    (MOMENT, '"20240101T120000Z"', "timestamp with time zone", datetime(2024, 1, 1, 12, tzinfo=UTC)),
+    (MOMENT, '"2024-01-01 12:00"', "timestamp with time zone",
+     datetime(2024, 1, 1, 12, tzinfo=UTC)),
+    (MOMENT, '"20240101T120000Z"', "timestamp with time zone",
+     datetime(2024, 1, 1, 12, tzinfo=UTC)),
     ({"anyOf": [MOMENT, STRING]}, '"2024-01-01T00:00:00Z"', "timestamp with time zone",
      datetime(2024, 1, 1, tzinfo=UTC)),
     (DATE, '"2024-02-29"', "date", date(2024, 2, 29)),
@@ -217,7 +219,7 @@ def test_columns_widen(wh, messages, was, first, becomes, second, column, stored
     ],
 )
 def test_tables_made_by_others_are_taken_over(wh, messages, made, declared, value, becomes):
-    wh.query(f"CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, v {made})")  # noqa: S608
+    wh.query(f"CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, v {made})")
     stream = [
         messages.schema("s", {"id": {"type": "integer"}, "v": declared}),
         messages.record("s", id=1, v=value),
