@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from lockfile import installed, locked, pins, version
+from meltano_project import ROOT, git
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -21,7 +22,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = {path.parent.name: path.parent for path in ROOT.glob("ta[pr]*/*/__init__.py")}
 SCRIPTS = sorted(PYPROJECT["project"]["scripts"])
@@ -39,10 +39,8 @@ MAY_IMPORT = {
 
 
 def tracked(*patterns: str) -> list[Path]:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", *patterns], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    names = git("ls-files", "-z", *patterns).split("\0")
+    return [ROOT / name for name in names if name and (ROOT / name).is_file()]
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
