@@ -11,7 +11,7 @@ endif
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format psql plugins lock clean
+.PHONY: help install demo test check bench format psql plugins lock clean
 
 help: ## Say what each target does
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; \
@@ -30,6 +30,9 @@ check: $(INSTALLED) ## Lint, formatting, types, generated files current: what CI
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python plugins/generate.py --check
+
+bench: $(INSTALLED) ## Compare target-warehouse with its peers; ARGS='--records 10000 --runs 1' is quick
+	@$(BIN)/python benchmarks/loader.py $(ARGS)
 
 format: $(INSTALLED) ## Format the code and repair what ruff can
 	$(BIN)/ruff check --fix
