@@ -43,7 +43,8 @@ def parse_date(text: str) -> str | None:
     """Return the date, or None; a moment is a date only at midnight."""
     try:
         if _DATE.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
+            date.fromisoformat(text)
+            return text
     except ValueError:
         return None
     if (moment := parse_datetime(text)) is None:
@@ -54,8 +55,10 @@ def parse_date(text: str) -> str | None:
 
 def parse_time(text: str) -> str | None:
     """Return the time of day, or None; only an offset of zero is understood."""
-    match = _TIME.fullmatch(text)
+    if not (match := _TIME.fullmatch(text)):
+        return None
     try:
-        return time.fromisoformat(match[1]).isoformat() if match else None
+        time.fromisoformat(match[1])
     except ValueError:
         return None
+    return match[1]

@@ -36,6 +36,8 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
     """Buffers records as they came and hands them to the loader batch by batch."""
 
     connector_class = WarehouseConnector
+    loader: Loader
+    """What takes the batches; there after `open`."""
 
     def __init__(
         self,
@@ -49,10 +51,17 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         super().__init__(target, stream_name, schema, key_properties, connector)
         self._target = target
         self.batch = Batch()
+        self._opened = False
         self._places: list[int] = []
-        self.loader = Loader(target.run, target.open_stream(stream_name), self._plan())
         self._rows: int = target.config["batch_size_rows"]
         self._keeps_extracted = bool(target.config["add_record_metadata"])
+
+    def open(self) -> None:
+        """Open the stream in SyncHistory; one that a stream map removes is never opened."""
+        if not self._opened:
+            stream = self._target.open_stream(self.stream_name)
+            self.loader = Loader(self._target.run, stream, self._plan())
+            self._opened = True
 
     def _plan(self) -> StreamPlan:
         properties = {k: v for k, v in self.schema["properties"].items() if k not in METADATA}

