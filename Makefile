@@ -3,6 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PLUGINS := .meltano/extractors .meltano/loaders .meltano/utilities
 
 # uv, which installs here and in Meltano, reads other variables than pip for the same setting.
 ifdef PIP_INDEX_URL
@@ -50,7 +51,7 @@ lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock; ARGS=--upgr
 		--extra embedded --extra sandbox --group dev pyproject.toml --output-file requirements.lock $(ARGS)
 
 clean: ## Remove what was installed; data under .warehouse and Meltano's state stay
-	rm -rf .venv .meltano/extractors .meltano/loaders .meltano/utilities
+	rm -rf .venv $(PLUGINS)
 
 # pip installs the locked uv, uv the rest: with the same hashes in two seconds rather than forty.
 $(INSTALLED): requirements.lock pyproject.toml
@@ -60,4 +61,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r .venv/uv.lock
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@rm -rf $(PLUGINS) # Meltano installs them again, at the versions of now
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFINITION = ROOT / "plugins/extractors/tap-hubspot.meltano.yml"
 STATE_ID = "dev:tap-hubspot-to-target-warehouse"
+DIVISIONS = "2-37000001"
 TOKEN = "pat-na1-sandbox"
 
 
@@ -41,7 +43,7 @@ def tap_settings(sandbox: Sandbox) -> dict[str, str]:
     return {
         "TAP_HUBSPOT_BASE_URL": sandbox.base_url(),
         "TAP_HUBSPOT_ACCESS_TOKEN": TOKEN,
-        "TAP_HUBSPOT__SELECT": json.dumps(["contacts.*", "deals.*", "owners.*"]),
+        "TAP_HUBSPOT__SELECT": json.dumps(["contacts.*", "deals.*", "divisions.*", "owners.*"]),
         "TAP_HUBSPOT_ASSOCIATION_PAIRS": json.dumps(["deals:contacts"]),
     }
 
@@ -88,6 +90,14 @@ def live(sandbox: Sandbox, kind: str, *names: str) -> list[dict[str, Any]]:
     ]
 
 
+def readme_queries() -> list[str]:
+    """The SQL that README.md shows."""
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(r"^    .*?(SELECT .+?;)$", text, re.DOTALL | re.MULTILINE)
+    assert len(found) == 2
+    return found
+
+
 STORED = """
 SELECT id, firstname, lastname, email FROM hubspot.contacts
 WHERE _sdc_deleted_at IS NULL ORDER BY id COLLATE "C"
@@ -111,6 +121,7 @@ def test_plugins_get_the_locked_versions(installed_clone: Path) -> None:
 def test_a_second_run_brings_what_changed(
     project: Project, sandbox: Sandbox, database_url: str
 ) -> None:
+    sandbox.command("archive_type", record_type=DIVISIONS)
     project.meltano("run", "hubspot")
     assert rows(database_url, STORED) == live(sandbox, "contacts", "firstname", "lastname", "email")
 
@@ -119,6 +130,7 @@ def test_a_second_run_brings_what_changed(
     sandbox.command("update", **change)
     sandbox.command("create", record_type="contacts", properties={"email": "ada@example.com"})
     sandbox.command("archive", record_type="contacts", ids=[archived])
+    sandbox.command("archive_type", record_type=DIVISIONS, archived=False)
     project.meltano("run", "tap-hubspot", "target-warehouse")
 
     assert rows(database_url, STORED) == live(sandbox, "contacts", "firstname", "lastname", "email")
@@ -128,6 +140,7 @@ def test_a_second_run_brings_what_changed(
         ("owners", "success", 12, 12, 0, 0),
         ("contacts", "success", 4, 1, 2, 0),  # the look-back sees the newest of before again
         ("deals", "success", 1, 0, 0, 0),
+        ("divisions", "success", 23, 23, 0, 0),
         ("owners", "success", 12, 0, 0, 0),
     ]
     state = json.loads(project.meltano("state", "get", STATE_ID))["singer_state"]
@@ -136,6 +149,7 @@ def test_a_second_run_brings_what_changed(
     assert list(state) == ["bookmarks"]
     assert datetime.fromisoformat(bookmark.replace("Z", "+00:00")) == newest["moment"]
     assert "contacts" in project.meltano("invoke", "warehouse:history")
+    assert [rows(database_url, query) for query in readme_queries()].count([]) == 0
 
 
 def test_without_a_url_the_data_is_in_the_embedded_postgres(
