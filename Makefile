@@ -5,10 +5,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 PLUGINS := .meltano/extractors .meltano/loaders .meltano/utilities
 
-# uv, which installs here and in Meltano, reads other variables than pip for the same setting.
+# uv installs here and in Meltano. It reads other variables than pip for the same setting.
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+export UV_SYSTEM_CERTS ?= true
 export UV_PYTHON_DOWNLOADS ?= never
 
 .DEFAULT_GOAL := help
