@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
-from warehouse.history import Counts, History, Status
+from warehouse.history import Counts, History, Status, take_turns
 from warehouse.rejects import Rejects
 
 from target_warehouse.errors import TargetError, TooManyRejectsError
-from target_warehouse.jsontext import plain
+from target_warehouse.jsontext import clean, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,6 +103,7 @@ class Run:
                 logger.warning("Closed an abandoned run of %s as failed", name)
 
     def _begin(self, cursor: Cursor) -> list[str]:
+        take_turns(cursor, f"runs in {self.history.schema}")
         self.history.ensure(cursor)
         self.rejects.ensure(cursor)
         return self.history.close_abandoned(cursor)
@@ -207,7 +208,7 @@ class Run:
                         }
                     },
                     endpoint=stream.report.get("endpoint"),
-                    error=error,
+                    error=clean(error) if error else None,
                 )
             )
         stream.closed = status

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2.errors
 from psycopg2 import sql
-from warehouse.history import ensure_schema
+from warehouse.history import ensure_schema, take_turns
 
 from target_warehouse.columns import Column, kind_of, storage_for, using
 from target_warehouse.errors import TableConflictError
@@ -96,6 +96,9 @@ class Table:
             TableConflictError: Something that depends on the table stands in the way.
         """
         self._read(cursor)
+        if not self.stored:
+            take_turns(cursor, f"{self.schema}.{self.name}")
+            self._read(cursor)
         wanted = {
             field: (kind_of(schema), column_name(field))
             for field, schema in properties.items()

@@ -17,7 +17,7 @@ from warehouse.server import libpq_url
 
 from target_warehouse import batch_files, jsontext
 from target_warehouse.batch_load import Batch
-from target_warehouse.errors import TargetError, TerminatedError
+from target_warehouse.errors import BadInputError, TargetError, TerminatedError
 from target_warehouse.reader import Reader, RecordMessage
 from target_warehouse.run import Run, StreamRun
 from target_warehouse.session import Session
@@ -53,6 +53,9 @@ class TargetWarehouse(SQLTarget):
         reader.running = self._running
         reader.on_pause = self._on_pause
         super().__init__(**{"message_reader": reader, **options})
+        for name, setting in SETTINGS["properties"].items():
+            if self._config.get(name) is None and "default" in setting:
+                self._config[name] = setting["default"]
         self.max_parallelism = 1
         self._read = 0
         self._waiting_bytes = 0
@@ -254,6 +257,8 @@ class TargetWarehouse(SQLTarget):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, {"value"})
         value = message_dict["value"]
+        if not isinstance(value, dict):
+            raise BadInputError("The value of a STATE message is not an object")
         if isinstance(bookmarks := value.get("bookmarks"), dict):
             self._bookmarks = jsontext.plain(bookmarks)
         self._watermark.add(self._read, value)

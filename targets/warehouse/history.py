@@ -22,7 +22,7 @@ from psycopg2.extras import Json
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["ABANDONED", "Counts", "History", "Status", "ensure_schema"]
+__all__ = ["ABANDONED", "Counts", "History", "Status", "ensure_schema", "take_turns"]
 
 Status = Literal["running", "success", "partial", "failed"]
 
@@ -109,10 +109,16 @@ def peak_memory_mb() -> float:
     return round(peak / (1024**2 if platform.system() == "Darwin" else 1024), 1)
 
 
+def take_turns(cursor: Cursor, what: str) -> None:
+    """Wait until no other transaction creates the same thing; ends with the transaction."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (what,))
+
+
 def ensure_schema(cursor: Cursor, name: str) -> None:
     """Create a schema unless it is there; asks first, because creating needs a right."""
     cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (name,))
     if cursor.fetchone() is None:
+        take_turns(cursor, name)
         cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
 
 

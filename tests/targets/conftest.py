@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +92,7 @@ class Warehouse:
 
     def process(self, **settings: Any) -> subprocess.Popen[bytes]:
         """Start the target as Meltano does."""
-        path = self.folder / "config.json"
+        path = self.folder / f"{uuid.uuid4().hex}.json"
         path.write_text(json.dumps(self.config(**settings)))
         executable = Path(sys.executable).with_name("target-warehouse")
         return subprocess.Popen(

@@ -204,3 +204,14 @@ def test_only_the_first_warnings_of_a_field_are_logged(wh, messages, caplog):
     assert caplog.text.count("Failed to parse datetime value") == 20
     assert "30 more warnings for field 'at' of s" in caplog.text
     assert wh.history()[0]["performance_metrics"]["validation_warnings"] == 50
+
+
+def test_first_runs_at_the_same_time(wh, messages):
+    processes = [wh.process(crm_source=f"crm{i}") for i in range(3)]
+    lines = wh.lines(messages.schema("s", PROPERTIES), messages.record("s", id=1))
+    for process in processes:
+        process.stdin.write(lines)
+    ends = [(process.communicate(timeout=60)[1], process.returncode) for process in processes]
+    assert [code for _, code in ends] == [0, 0, 0], ends
+    assert sorted(row["crm_source"] for row in wh.history()) == ["crm0", "crm1", "crm2"]
+    assert {row["status"] for row in wh.history()} == {"success"}

@@ -207,3 +207,28 @@ def test_invalid_utf8_is_a_reject(wh, messages):
     assert process.returncode == 0, errors
     assert [row["id"] for row in wh.table("s")] == [2]
     assert wh.counts() == [("s", "partial", 1, 0, 0, 0, 1, 0)]
+
+
+def test_the_least_rights_are_enough(wh, messages):
+    """A role with the rights the README names loads, evolves, deletes and closes runs."""
+    role = f"loader_{make_url(wh.url).database}"
+    wh.query(f"CREATE ROLE {role} LOGIN;"
+             f" GRANT CREATE, TEMPORARY ON DATABASE {make_url(wh.url).database} TO {role};"
+             f" CREATE SCHEMA audit AUTHORIZATION {role}")  # fmt: skip
+    url = make_url(wh.url).set(username=role).render_as_string(hide_password=False)
+    settings = {"sqlalchemy_url": url, "history_schema": "audit", "hard_delete": True}
+    rows = [messages.record("s", id=i) | {"version": 1} for i in (1, 2)]
+    wh.load(messages.schema("s", PROPERTIES), *rows, **settings)
+    wh.load(
+        messages.schema("s", PROPERTIES | {"more": {"type": "string"}, "email": {}}),
+        rows[0],
+        messages.record("s", id="x"),
+        {"type": "ACTIVATE_VERSION", "stream": "s", "version": 1},
+        **settings,
+    )
+    assert [row["id"] for row in wh.table("s")] == [1]
+    assert [r["status"] for r in wh.query("SELECT status FROM audit.sync_history ORDER BY id")] == [
+        "success",
+        "partial",
+    ]
+    wh.query(f"DROP OWNED BY {role}; DROP ROLE {role}")
