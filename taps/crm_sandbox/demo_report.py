@@ -24,7 +24,8 @@ FROM hubspot.contacts WHERE _sdc_deleted_at IS NULL
 ORDER BY updated_at DESC LIMIT 5"""
 
 DEALS = """
-SELECT d.id, d.dealname, d.amount, concat_ws(' ', firstname, lastname) AS contact
+SELECT d.id, d.dealname, d.amount,
+       concat_ws(' ', firstname, lastname) AS contact
 FROM hubspot.deals d
 JOIN hubspot.associations a ON a.from_type = 'deals' AND a.from_id = d.id
 JOIN hubspot.contacts c ON a.to_type = 'contacts' AND a.to_id = c.id
