@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from singer_sdk.testing import get_target_test_class
 from singer_sdk.testing.runners import TargetTestRunner
+from singer_sdk.testing.suites import SingerTestSuite
+from singer_sdk.testing.target_tests import TargetRecordMissingRequiredProperty
 from target_warehouse.target import TargetWarehouse
 
-_Suite: Any = get_target_test_class(TargetWarehouse)
+more = SingerTestSuite(kind="target", tests=[TargetRecordMissingRequiredProperty])
+_Suite: Any = get_target_test_class(TargetWarehouse, custom_suites=[more])
 
 
 class TestStandard(_Suite):
