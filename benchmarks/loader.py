@@ -7,6 +7,7 @@ README.md beside this file says what is measured.
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -142,10 +143,20 @@ def _failed(loader: Loader, step: Step, reason: str) -> Measurement:
 def main(records: int, runs: int, scenarios: tuple[str, ...], peers: tuple[str, ...]) -> None:
     """Compare loaders."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise click.ClickException("Another benchmark is running; wait for it.") from None
+        measure(records, runs, {*scenarios}, {*peers})
+
+
+def measure(records: int, runs: int, scenarios: set[str], peers: set[str]) -> None:
+    """Start the server, compare, report."""
     server = Server(FOLDER / "postgres")
     report = Report(TITLES, server.version)
     try:
-        compare(Bench(server, report), records, runs, {*scenarios}, {*peers})
+        compare(Bench(server, report), records, runs, scenarios, peers)
     finally:
         server.stop()
         report.show(console)

@@ -85,7 +85,13 @@ class Loader:
         own.mkdir(parents=True, exist_ok=True)
         config = own / "config.json"
         config.write_text(json.dumps(self.settings(address, own)))
-        env = os.environ | {"LOGLEVEL": "WARNING", "RUNTIME__DLTHUB_TELEMETRY": "false"}
+        # The first load of each loader compiles it, whatever the environment says of bytecode.
+        env = os.environ | {
+            "LOGLEVEL": "WARNING",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        }
         command = [*self._command(folder), "--config", str(config)]
         return run_loader(command, messages=messages, env=env, folder=own)
 
