@@ -121,7 +121,7 @@ class RecordCommands:
             *self._edits.pair(from_type, from_id, to_type, to_id)
         )
 
-    def mutate(  # noqa: PLR0917 - one count per kind of change
+    def mutate(
         self,
         seed: int = 1,
         change: int = 0,
