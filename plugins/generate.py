@@ -16,6 +16,7 @@ import argparse
 import json
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from io import StringIO
 from pathlib import Path
@@ -76,6 +77,7 @@ def credential_groups(names: list[str], secrets: set[str]) -> list[list[str]]:
     return [group for group in groups if secrets & set(group)]
 
 
+@cache
 def about(plugin: str) -> dict[str, Any]:
     """Return what a plugin says about itself."""
     command = [str(Path(sys.executable).with_name(plugin)), "--about", "--format", "json"]
