@@ -103,12 +103,13 @@ class OAuthRefreshAuth(Auth):
                 **self._client,
             },
             timeout=self._timeout,
+            allow_redirects=False,  # the secrets are for this host only
         )
         if response.status_code == requests.codes.too_many_requests or response.status_code >= (
             requests.codes.internal_server_error
         ):
             raise RetriableAPIError(f"Token endpoint answered {response.status_code}", response)
-        if not response.ok:
+        if response.status_code != requests.codes.ok:
             msg = (
                 f"The token endpoint refused the refresh token ({response.status_code}). Check the "
                 "settings client_id, client_secret and refresh_token."

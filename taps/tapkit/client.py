@@ -65,9 +65,9 @@ class Client:
 
     Numbers keep all their digits: fractions are decoded to `Decimal`.
 
-    A request is tried again after 429, 5xx, time-outs, resets and cut or malformed bodies. After
-    `breaker` failures in a row, over all requests, each request gets a single try, until one
-    succeeds: an API that is down is not hammered.
+    A request is tried again after 429, 5xx, time-outs, resets and cut or malformed bodies, for
+    about a minute and a half. After `breaker` requests in a row that failed all the same, each
+    request gets a single try, until one succeeds: an API that is down is not hammered.
 
     Args:
         base_url: Scheme, host and any prefix; paths are appended to it.
@@ -82,7 +82,7 @@ class Client:
         calls: Requests sent so far, tries included.
     """
 
-    breaker = 20
+    breaker = 3
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Client:
         *,
         limits: Mapping[str, Limiter] | None = None,
         timeout: float = 120.0,
-        max_tries: int = 6,
+        max_tries: int = 10,
         rate_limit_patience: float = 900.0,
         connections: int = 8,
     ) -> None:
@@ -168,7 +168,11 @@ class Client:
         )
         try:
             return retrying(self._try, request, limit)
+        except RetriableAPIError:
+            self._count_failure()
+            raise
         except requests.RequestException as error:
+            self._count_failure()
             msg = (
                 f"No whole answer from {urlsplit(self.base_url).netloc} for {method} {path} "
                 f"({type(error).__name__}). Check the network and the setting base_url."
@@ -191,7 +195,7 @@ class Client:
         """
         status = response.status_code
         where = f"{response.request.method} {urlsplit(response.url).path}"
-        if status < HTTPStatus.BAD_REQUEST:
+        if status < HTTPStatus.MULTIPLE_CHOICES:
             return None
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
             return RetriableAPIError(f"The API failed ({status}, {where})", response)
@@ -213,11 +217,9 @@ class Client:
             error = self.classify(response)
         if error is None and response.content:
             self._json(response)  # a malformed page is tried again, never taken for the last one
-        if error is not None and not isinstance(error, NotFound):
-            self._count_failure(error)
-            raise error
-        with self._lock:
-            self._failures = 0
+        if not isinstance(error, RetriableAPIError):
+            with self._lock:
+                self._failures = 0
         if error is not None:
             raise error
         return response
@@ -227,15 +229,11 @@ class Client:
             limiter.try_acquire(limit)
         with self._lock:
             self.calls += 1
-        try:
-            prepared = self._session.prepare_request(request)
-            settings = self._session.merge_environment_settings(
-                prepared.url or "", {}, stream=False, verify=None, cert=None
-            )
-            response = self._session.send(prepared, timeout=self._timeout, **settings)
-        except RETRIED as error:
-            self._count_failure(error)
-            raise
+        prepared = self._session.prepare_request(request)
+        settings = self._session.merge_environment_settings(
+            prepared.url or "", {}, stream=False, verify=None, cert=None
+        )
+        response = self._session.send(prepared, timeout=self._timeout, **settings)
         with suppress(KeyError, TypeError, ValueError):
             self._skew = parsedate_to_datetime(response.headers["Date"]) - now()
         self.observe(response)
@@ -257,14 +255,11 @@ class Client:
             return json.loads(response.content, parse_float=Decimal)
         except ValueError as error:
             where = f"{response.request.method} {urlsplit(response.url).path}"
-            failure = RetriableAPIError(f"The answer is not JSON ({where})", response)
-            self._count_failure(failure)
-            raise failure from error
+            raise RetriableAPIError(f"The answer is not JSON ({where})", response) from error
 
-    def _count_failure(self, error: Exception) -> None:
-        if isinstance(error, RETRIED) and not isinstance(error, RateLimited):
-            with self._lock:
-                self._failures += 1
+    def _count_failure(self) -> None:
+        with self._lock:
+            self._failures += 1
 
     def _stop(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None

@@ -7,6 +7,7 @@ the same length, comparing texts compares moments.
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
 
 import msgspec
 from dateutil import parser as dateutil_parser
@@ -36,7 +37,7 @@ def text(moment: datetime) -> str:
 def parse_datetime(value: object) -> datetime:
     """Read a moment: ISO 8601, epoch seconds or milliseconds, or what dateutil understands.
 
-    A time without zone is UTC, a date alone is its midnight.
+    A time without zone is UTC, a date alone is its midnight. The result is in UTC.
 
     Raises:
         ValueError: It is not a moment, or not a complete one.
@@ -46,13 +47,16 @@ def parse_datetime(value: object) -> datetime:
             moment = msgspec.convert(value, datetime)
         except msgspec.ValidationError:
             moment = _parse_loosely(value)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        moment = _from_epoch(value)
+    elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        moment = _from_epoch(float(value))
     elif isinstance(value, datetime):
         moment = value
     else:
         raise ValueError("not a date and time")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("out of range for a date and time") from None
 
 
 def parse_date(value: object) -> date:
@@ -67,7 +71,7 @@ def parse_date(value: object) -> date:
         except msgspec.ValidationError:
             pass
     try:
-        return parse_datetime(value).astimezone(UTC).date()
+        return parse_datetime(value).date()
     except ValueError:
         raise ValueError("not a date") from None
 
@@ -90,6 +94,15 @@ def parse_time(value: object) -> time:
         raise ValueError("not a time of day") from None
 
 
+def _zone(name: str | None, offset: float | None) -> timezone | None:
+    """A zone by its offset; a name alone means different offsets to different people."""
+    if offset is not None:
+        return timezone(timedelta(seconds=offset))
+    if name is not None:
+        raise ValueError("unknown time zone")
+    return None
+
+
 def _from_epoch(value: float) -> datetime:
     try:
         if abs(value) >= MILLISECONDS_FROM:
@@ -106,7 +119,9 @@ def _parse_loosely(value: str) -> datetime:
             raise ValueError("not a date and time")
         return _from_epoch(int(digits))
     try:
-        first, second = (dateutil_parser.parse(value, default=probe) for probe in PROBES)
+        first, second = (
+            dateutil_parser.parse(value, default=probe, tzinfos=_zone) for probe in PROBES
+        )
     except (ValueError, OverflowError):
         raise ValueError("not a date and time") from None
     if first != second:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -10,7 +12,13 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.streams import Stream as SDKStream
 
 from tapkit import dates
-from tapkit.errors import FatalAPIError, RetriableAPIError, RunEnded, SkippableAPIError
+from tapkit.errors import (
+    ConfigValidationError,
+    FatalAPIError,
+    RetriableAPIError,
+    RunEnded,
+    SkippableAPIError,
+)
 from tapkit.fields import Field, FieldTable
 from tapkit.issues import IssueLog
 from tapkit.progress import Progress
@@ -64,6 +72,10 @@ class Stream(SDKStream):
         skip = bool(self.config.get("skip_validation"))
         mappings = (self.config.get("field_mappings") or {}).get(self.name, {})
         self.table = FieldTable(self.fields).extend(mappings, validate=not skip)
+        needed = {*self.primary_keys, *filter(None, [self.replication_key])}
+        if missing := needed - self.table.fields.keys():
+            what = f"Setting field_mappings may not leave out {', '.join(missing)} of {self.name}."
+            raise ConfigValidationError(what, errors=[what])
         self.status = Status(endpoint=self.endpoint)
         self.issues = IssueLog(self.tap.crm_source, self.table, self.primary_keys, self.logger)
         self._high: str | None = None
@@ -135,11 +147,15 @@ class Stream(SDKStream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        self._stream_version = self._initialized_at if self.reads_everything else None
+        batches = self.get_batch_config(self.config) is not None  # whose records have no version
+        whole = self.reads_everything and not batches
+        self._stream_version = self._initialized_at if whole else None
         self._prepare_writing()
         calls = self.tap.api_calls
         try:
-            yield from super()._sync_records(context, write_messages=write_messages)
+            for record in super()._sync_records(context, write_messages=write_messages):
+                self.status.extracted += 1
+                yield record
             self.status.finish(self.tap.api_calls - calls)
         except (FatalAPIError, RetriableAPIError, SkippableAPIError) as error:
             self.status.fail(str(error), self.tap.api_calls - calls)
@@ -154,31 +170,44 @@ class Stream(SDKStream):
     def get_records(self, context: Context | None) -> Iterator[Any]:  # noqa: ARG002
         limit: int = self.config.get("max_records") or 0
         with Progress(f"{self.tap.crm_source} {self.name}") as progress:
-            for page in self.pages():
+            for page in self._checked_pages():
                 self._extracted_at = encode(dates.text(dates.now()))
                 progress.expect(self.status.expected)
-                room = limit - self.status.extracted if limit else len(page)
+                room = max(limit - self.status.extracted, 0) if limit else len(page)
                 self.is_cut = len(page) > room
+                if self.is_cut and self.replace_by and room:
+                    room = len(page)  # the records of one parent are never parted
                 yield from page[:room]
                 progress.advance(min(len(page), room))
                 if self.is_cut:
                     self.logger.warning("Stopped %s at max_records=%d", self.name, limit)
                     return
 
+    def _checked_pages(self) -> Iterator[list[Any]]:
+        """The pages; an answer that lacks what it must have fails the stream, not the run."""
+        try:
+            for page in self.pages():
+                _ = len(page)
+                yield page
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            msg = f"The API's answer has an unexpected form ({type(error).__name__} in {where})"
+            raise FatalAPIError(msg) from error
+
     def post_process(self, row: Any, context: Context | None = None) -> Record | None:  # noqa: ARG002
         record, issues = self.table.convert(row)
         if issues:
             self.status.warnings += len(issues)
             self.issues.report(issues, record)
+        for name in self._deselected:
+            record.pop(name, None)
         return record
 
     def _write_record_message(self, record: Record) -> None:
-        self.status.extracted += 1
         if not self._lean:
             super()._write_record_message(record)
             return
-        for name in self._deselected:
-            record.pop(name, None)
         line = b"".join(
             (self._prefix, encode(record), self._version, self._extracted_at, b"}\n"),
         )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import logging
+import os
+from collections import Counter
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from singer_sdk import Tap as SDKTap
-from singer_sdk.exceptions import SyncError
+from singer_sdk.exceptions import ConfigurationError, DiscoveryError, SyncError
 
 from tapkit import dates
 from tapkit.errors import ConfigValidationError, StreamsFailed
@@ -16,7 +19,7 @@ from tapkit.status import Status, StatusWriter
 from tapkit.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from types import FrameType
 
@@ -89,10 +92,16 @@ class Tap(SDKTap):
     def streams(self) -> dict[str, SDKStream]:
         if self._streams is None:
             _ = self.start_date  # refused before the first request
-            self._streams = {stream.name: stream for stream in self.discover_streams()}
+            discovered = list(self.discover_streams())
+            self._streams = {stream.name: stream for stream in discovered}
+            if len(self._streams) < len(discovered):
+                names = Counter(stream.name for stream in discovered)
+                raise DiscoveryError(f"Two streams have one name: {names.most_common(1)[0][0]}")
             if self.input_catalog is not None:
-                for stream in self._streams.values():
+                for stream in discovered:
                     stream.apply_catalog(self.input_catalog)
+            for name in (self.config.get("field_mappings") or {}).keys() - self._streams.keys():
+                self.logger.warning("Setting field_mappings names no stream: %s", name)
         return self._streams
 
     @property
@@ -109,21 +118,82 @@ class Tap(SDKTap):
         Raises:
             StreamsFailed: Some streams could not be read.
         """
+        self._miss_streams()
         super().sync_all()
+        self._raise_if_failed()
+
+    def run_connection_test(self) -> bool:  # type: ignore[misc]  # it would hide failed streams
+        """Read one record of each stream.
+
+        Raises:
+            StreamsFailed: Some streams could not be read.
+        """
+        super().run_connection_test()
+        self._raise_if_failed()
+        return True
+
+    def _miss_streams(self) -> None:
+        """Count as failed what a catalog selects and the CRM does not have, or does not show."""
+        for name, entry in (self.input_catalog or {}).items():
+            if name not in self.streams and entry.metadata.root.selected:
+                error = "it is selected, but not in the account; deselect it or discover again"
+                self.statuses[name] = Status(status="failed", error=error)
+                self.logger.error("%s %s failed: %s", self.crm_source, name, error)
+
+    def _raise_if_failed(self) -> None:
         failed = [name for name, status in self.statuses.items() if status.status == "failed"]
         if failed:
             raise StreamsFailed(f"{len(failed)} of {len(self.statuses)} streams failed: {failed}")
 
     @classmethod
     def invoke(cls, **kwargs: Any) -> None:
-        try:
+        with _said_plainly(cls.logger):
             super().invoke(**kwargs)
-        except SyncError as error:  # what it says is for the user; a trace would hide it
-            cls.logger.critical("%s", error)
-            raise click.exceptions.Exit(1) from error
+
+    @classmethod
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001
+        with _said_plainly(cls.logger):
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        with _said_plainly(cls.logger):
+            super().cb_test(ctx, param, value)
+
+    def _validate_config(self, **kwargs: Any) -> list[str]:
+        """Check the settings; the SDK quotes wrong ones, so secrets among them are masked."""
+        try:
+            return super()._validate_config(**kwargs)
+        except ConfigValidationError as error:
+            schema = self.config_jsonschema["properties"]
+            secrets = [
+                str(value)
+                for name, value in self._config.items()
+                if schema.get(name, {}).get("secret")
+            ]
+            message, *errors = (_masked(text, secrets) for text in (str(error), *error.errors))
+            raise ConfigValidationError(message, errors=errors, schema=error.schema) from None
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Whatever is half written stays so: the streams under way are still `running` in the last
-        # state, which the target takes for failed.
+        # state, which the target takes for failed. Threads that wait for the API end with us.
         self.logger.warning("Stopped by signal %d", signum)
-        sys.exit(128 + signum)
+        logging.shutdown()
+        os._exit(128 + signum)
+
+
+@contextmanager
+def _said_plainly(logger: logging.Logger) -> Iterator[None]:
+    """End with exit code 1 and the sentence of an error that is meant for the user, not a trace."""
+    try:
+        yield
+    except (ConfigurationError, DiscoveryError, SyncError) as error:
+        for text in getattr(error, "errors", None) or [error]:
+            logger.critical("%s", text)
+        raise click.exceptions.Exit(1) from error
+
+
+def _masked(text: str, secrets: Iterable[str]) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text

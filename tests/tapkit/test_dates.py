@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timezone
+from decimal import Decimal
 
 import pytest
 from tapkit import dates
@@ -19,6 +20,8 @@ UTC = timezone.utc
         ("2026-11-30", "2026-11-30T00:00:00.000000Z"),
         ("11/30/2026 6:00 PM", "2026-11-30T18:00:00.000000Z"),
         ("1760000000000", "2025-10-09T08:53:20.000000Z"),
+        (Decimal("1760000000.5"), "2025-10-09T08:53:20.500000Z"),
+        ("30 Nov 2026 18:00 +0100", "2026-11-30T17:00:00.000000Z"),
         (1760000000, "2025-10-09T08:53:20.000000Z"),
         (1760000000123, "2025-10-09T08:53:20.123000Z"),
         (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00.000000Z"),
@@ -29,7 +32,21 @@ def test_moments_are_read_in_every_form_and_written_in_one(value: object, expect
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "10", "10:30", "2026-13-01", "March", "2026-02-30T00:00:00Z", True, None]
+    "value",
+    [
+        "",
+        "soon",
+        "10",
+        "10:30",
+        "2026-13-01",
+        "March",
+        "2026-02-30T00:00:00Z",
+        True,
+        None,
+        "9999-12-31T23:59:59-05:00",
+        "0001-01-01T00:00:00+05:00",
+        "2026-11-30 10:00 PST",
+    ],
 )
 def test_what_is_no_complete_moment_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="date"):

@@ -8,6 +8,7 @@ from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 from singer_sdk import typing as th
 from tapkit.auth import BearerAuth
 from tapkit.client import Client
@@ -21,6 +22,7 @@ from tapkit_fake_api import Answer, Api, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tapkit.client import Client as ClientType
 
@@ -234,3 +236,46 @@ def test_deselected_columns_and_stream_maps(api: Api) -> None:
     out.seek(0)
     record = next(m for m in map(json.loads, out) if m["type"] == "RECORD")["record"]
     assert record == {"id": "1", "at": "2026-01-01T00:00:00.000000Z", "sync_issues": None}
+
+
+@pytest.mark.parametrize("answer", [{}, [], {"rows": None}, {"status": "error"}, None])
+def test_an_answer_of_an_unexpected_form_fails_its_stream_only(api: Api, answer: Any) -> None:
+    api.answer = lambda request: (
+        serve(request) if request.path == "/kinds" else Answer(json.dumps(answer).encode())
+    )
+    statuses = states(run(api, fails=True))[-1]["sync"]
+    assert statuses["kinds"]["status"] == "success"
+    assert statuses["things"]["status"] == "failed"
+    assert "unexpected form" in statuses["things"]["error"]
+
+
+def test_a_selected_stream_that_is_not_there_counts_as_failed(api: Api) -> None:
+    api.answer = serve
+    catalog = TapDemo(config={"base_url": api.url}).catalog_dict
+    catalog["streams"].append({**catalog["streams"][0], "tap_stream_id": "gone", "stream": "gone"})
+    with pytest.raises(StreamsFailed, match="gone"):
+        TapDemo(config={"base_url": api.url}, catalog=catalog).sync_all()
+
+
+def test_the_key_cannot_be_mapped_away(api: Api) -> None:
+    with pytest.raises(ConfigValidationError, match="may not leave out id"):
+        run(api, field_mappings={"things": {"id": None}})
+
+
+@pytest.mark.parametrize("option", ["--discover", "--test", ""])
+def test_errors_are_said_plainly(
+    api: Api, tmp_path: Path, caplog: pytest.LogCaptureFixture, option: str
+) -> None:
+    """No trace on the command line, and no secret where a setting has the wrong type."""
+    config = tmp_path / "config.json"
+    for settings, said in (
+        ({"base_url": api.url, "start_date": "soon"}, "YYYY-MM-DD"),
+        ({"base_url": api.url, "access_token": 123456789}, "is not of type 'string'"),
+    ):
+        config.write_text(json.dumps(settings))
+        result = CliRunner().invoke(TapDemo.cli, ["--config", str(config), *option.split()])
+        assert result.exit_code == 1
+        text = result.output + caplog.text
+        assert said in text
+        assert "Traceback" not in text
+        assert "123456789" not in text
