@@ -11,16 +11,15 @@ Source: "Associations" in HubSpot's documentation. What is special:
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapkit import dates
-from tapkit.errors import BadRequest, FatalAPIError, NotFound, PageLoop
+from tapkit.errors import AccessDenied, BadRequest, NotFound, PageLoop
 from tapkit.fields import Field
 from tapkit.paging import chunks, ordered_map
 from tapkit.stream import DELETED_AT, Stream
 
-from tap_hubspot.client import next_after
+from tap_hubspot.client import listed, next_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,21 +37,57 @@ Pair = tuple["Objects", "Objects"]
 
 
 class PairStream(Stream):
-    """What there is between two types of object; read as a whole every so many days only."""
+    """What there is between two types of object; all of it is read every so many days only.
+
+    State beside the bookmark: `refreshed_at`, when all was read; `covered`, pair → the bookmark of
+    its first type up to which the pair was read. A pair that is not covered is read as a whole.
+    """
 
     tap: TapHubSpot
 
-    @cached_property
-    def reads_everything(self) -> bool:  # decided once, at the start
-        """Whether the last whole read is too long ago."""
+    def __init__(self, tap: TapHubSpot) -> None:
+        super().__init__(tap)
         self._began_at = dates.now()
+        self._unread: set[str] = set()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last read of all pairs is too long ago."""
         last = self.stream_state.get("refreshed_at")
         days = timedelta(days=self.config["associations_refresh_days"])
         return not last or self._began_at - dates.parse_datetime(last) >= days
 
+    @property
+    def covered(self) -> dict[str, str | None]:
+        """The pairs that runs before have read."""
+        covered: dict[str, str | None] = self.stream_state.get("covered") or {}
+        return covered
+
+    @property
+    def reads_everything(self) -> bool:
+        names = set(map(_name, self.tap.pairs()))
+        return self.is_due and bool(names) and self.covered.keys() <= names
+
+    def skip(self, pair: Pair, error: Exception) -> None:
+        """Note that a pair cannot be read; the next run tries it as a whole."""
+        self._unread.add(_name(pair))
+        self.status.skip(f"{_name(pair)}: {error}")
+
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        if self.reads_everything and self.status.status == "success" and not self.is_cut:
-            self.stream_state["refreshed_at"] = dates.text(self._began_at)
+        if self.status.status in {"success", "partial"} and not self.is_cut:
+            now = {
+                _name(pair): _text(pair[0].bookmark())
+                for pair in self.tap.pairs()
+                if _name(pair) not in self._unread and pair[0].status.status != "failed"
+            }
+            if self.is_due:
+                self.stream_state["refreshed_at"] = dates.text(self._began_at)
+                self.stream_state["covered"] = now
+            else:
+                kept = {
+                    name: mark for name, mark in self.covered.items() if name not in self._unread
+                }
+                self.stream_state["covered"] = {**kept, **now}
         super().finalize_state_progress_markers(state)
 
 
@@ -70,14 +105,19 @@ class AssociationLabels(PairStream):
     )
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
-        if not self.reads_everything:
+        pairs = self.tap.pairs()
+        if not self.is_due and set(map(_name, pairs)) <= self.covered.keys():
             return  # a request for each of hundreds of pairs, for what hardly ever changes
 
         def page(pair: Pair) -> list[dict[str, Any]]:
             names = {"from_type": pair[0].name, "to_type": pair[1].name}
-            return [{**names, **label} for label in self.tap.association_labels(*pair)]
+            try:
+                return [{**names, **label} for label in self.tap.association_labels(*pair)]
+            except AccessDenied as error:
+                self.skip(pair, error)
+                return []
 
-        yield from ordered_map(page, self.tap.pairs(), workers=self.config["concurrency"])
+        yield from ordered_map(page, pairs, workers=self.config["concurrency"])
 
 
 class Associations(PairStream):
@@ -106,37 +146,70 @@ class Associations(PairStream):
         targets: dict[Objects, list[Objects]] = {}
         for source, target in self.tap.pairs():
             targets.setdefault(source, []).append(target)
+        for item in self.tap.objects:
+            if item.denied and item.selected:
+                self.status.skip(f"those of {item.name}, which cannot be read")
         for source, its_targets in targets.items():
-            if source.status.status != "success":
-                self.status.skip(f"associations of {source.name}, which could not be read")
-                continue
-            yield from self._of(source, its_targets)
+            if source.status.status == "success":
+                yield from self._of(source, its_targets)
+            else:
+                self._unread.update(_name((source, target)) for target in its_targets)
+                self.status.skip(f"those of {source.name}, which were not read")
 
     def _of(self, source: Objects, targets: list[Objects]) -> Iterator[list[dict[str, Any]]]:
-        """Read the associations of one type of record."""
-        reads = (
-            (source, target, ids)
-            for ids in chunks(self._ids(source), BATCH_LIMIT)
-            for target in targets
-        )
-        yield from ordered_map(
-            lambda read: self._read(*read), reads, workers=self.config["concurrency"]
-        )
-        if not self.reads_everything:
+        """Read the associations of one type of record, those of archived ones being none.
+
+        A record that was archived and restored meanwhile comes twice, and last with what it has.
+        """
+        if self._stream_version is None:
             for ids in chunks(source.ids.read(archived=True), BATCH_LIMIT):
                 yield [_none(source, target, record_id) for record_id in ids for target in targets]
+        whole = [target for target in targets if self._needs_all(source, target)]
+        if whole:
+            yield from self._reads(source, whole, source.all_ids())
+        changed = [target for target in targets if target not in whole]
+        yield from self._reads(source, changed, source.ids.read(archived=False))
 
-    def _ids(self, source: Objects) -> Iterator[str]:
-        """The records whose associations are to be read: those that changed, or all."""
-        covered = self.stream_state.get("covered", {}).get(source.name)
-        if source.read_whole or (
-            not self.reads_everything and covered == _text(source.bookmark_before)
-        ):
-            return source.ids.read(archived=False)
-        return source.all_ids()
+    def _needs_all(self, source: Objects, target: Objects) -> bool:
+        """Whether more records than this run saw have associations that may be new."""
+        if source.read_whole:
+            return False
+        name, mark = _name((source, target)), _text(source.bookmark_before)
+        return self.is_due or name not in self.covered or self.covered[name] != mark
+
+    def _reads(
+        self, source: Objects, targets: list[Objects], ids: Iterator[str]
+    ) -> Iterator[list[dict[str, Any]]]:
+        reads = ((source, target, some) for some in chunks(ids, BATCH_LIMIT) for target in targets)
+        workers = self.config["concurrency"]
+        yield from ordered_map(lambda read: self._read(*read), reads, workers=workers)
 
     def _read(self, source: Objects, target: Objects, ids: list[str]) -> list[dict[str, Any]]:
         """The associations of some records to one type, with a row for each that has none."""
+        try:
+            found = self._ask(source, target, ids)
+        except (AccessDenied, BadRequest, NotFound) as error:
+            try:
+                can_be = isinstance(error, AccessDenied) or self.tap.association_labels(
+                    source, target
+                )
+            except AccessDenied:
+                can_be = True
+            if can_be:
+                self.skip((source, target), error)
+            return []
+        # A read with a version ends with ACTIVATE_VERSION, which removes what did not come.
+        with_none = self._stream_version is None
+        return [
+            row
+            for record, rows in found.items()
+            for row in (rows.values() or ([_none(source, target, record)] if with_none else []))
+        ]
+
+    def _ask(
+        self, source: Objects, target: Objects, ids: list[str]
+    ) -> dict[str, dict[tuple[Any, ...], dict[str, Any]]]:
+        """The rows of each record, by key; a record with many targets has pages of its own."""
         found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {record: {} for record in ids}
         path = self.tap.client.path(
             "crm/associations", source.object_type.id, target.object_type.id
@@ -144,40 +217,20 @@ class Associations(PairStream):
         inputs: list[dict[str, Any]] = [{"id": record} for record in ids]
         asked: set[tuple[str, str]] = set()
         while inputs:
-            try:
-                answer = self.tap.client.post(f"{path}/batch/read", {"inputs": inputs})
-            except (BadRequest, NotFound):
-                if self.tap.association_labels(source, target):
-                    raise
-                return []  # these two types cannot be associated
-            _check(answer)
+            answer = self.tap.client.post(f"{path}/batch/read", {"inputs": inputs})
             inputs = []
-            for result in answer["results"]:
+            for result in listed(answer):
                 record = str(result["from"]["id"])
                 for row in _rows(source, target, result):
-                    found[record][row["to_id"], row["category"], row["type_id"]] = row
+                    found.setdefault(record, {})[row["to_id"], row["category"], row["type_id"]] = (
+                        row
+                    )
                 if after := next_after(result):
                     if (record, after) in asked:
                         raise PageLoop("HubSpot gave the same page of associations twice.")
                     asked.add((record, after))
                     inputs.append({"id": record, "after": after})
-        return [
-            row
-            for record, rows in found.items()
-            for row in (rows.values() or self._without(source, target, record))
-        ]
-
-    def _without(self, source: Objects, target: Objects, record: str) -> list[dict[str, Any]]:
-        # A whole read ends with ACTIVATE_VERSION, which removes what it did not see.
-        return [] if self.reads_everything else [_none(source, target, record)]
-
-    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        if self.status.status in {"success", "partial"} and not self.is_cut:
-            covered = self.stream_state.setdefault("covered", {})
-            for source, _ in self.tap.pairs():
-                if source.status.status == "success":
-                    covered[source.name] = _text(source.bookmark())
-        super().finalize_state_progress_markers(state)
+        return found
 
 
 def _rows(source: Objects, target: Objects, result: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -208,16 +261,8 @@ def _none(source: Objects, target: Objects, record: str) -> dict[str, Any]:
     }
 
 
-def _check(answer: dict[str, Any]) -> None:
-    """Let pass the errors that mean that a record has no associations, or is gone.
-
-    Raises:
-        FatalAPIError: There is another one.
-    """
-    for error in answer.get("errors") or []:
-        if error.get("category") != "OBJECT_NOT_FOUND":
-            kind = error.get("subCategory") or error.get("category")
-            raise FatalAPIError(f"HubSpot could not read some associations ({kind}).")
+def _name(pair: Pair) -> str:
+    return f"{pair[0].name}:{pair[1].name}"
 
 
 def _text(moment: datetime | None) -> str | None:

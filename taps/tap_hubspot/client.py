@@ -15,6 +15,7 @@ from tapkit.client import Client, retry_after
 from tapkit.errors import (
     AccessDenied,
     ConfigValidationError,
+    FatalAPIError,
     QuotaExhausted,
     RateLimited,
     Unauthorized,
@@ -23,7 +24,7 @@ from tapkit.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SEARCH", "HubSpotClient", "next_after"]
+__all__ = ["SEARCH", "HubSpotClient", "listed", "next_after"]
 
 SEARCH = "search"
 """Search calls: 5 a second for the whole account, and no headers that tell what is left."""
@@ -35,6 +36,9 @@ SEARCH_SPACING = 250
 SHARE = 0.95
 """How much of the burst limit is used: the rest is for what the server counts otherwise."""
 
+TOO_MANY = 429
+LONGEST_WINDOW = 10.0
+"""Seconds after which any limit but the daily one has passed, whatever unit Retry-After is in."""
 LOCKED_WAIT = 2.0
 """Seconds; HubSpot asks for no less."""
 
@@ -83,8 +87,14 @@ class HubSpotClient(Client):
                 error = Unauthorized("HubSpot does not know this kind of token (530).")
             case _:
                 error = super().classify(response)
-        if isinstance(error, RateLimited) and _body(response).get("policyName") == "DAILY":
-            return QuotaExhausted("HubSpot's daily limit is used up; run again after its midnight.")
+        if isinstance(error, RateLimited) and response.status_code == TOO_MANY:
+            policy = str(_body(response).get("policyName"))
+            left = response.headers.get("X-HubSpot-RateLimit-Daily-Remaining")
+            if policy == "DAILY" or left == "0":
+                what = "HubSpot's daily limit is used up; run again after its midnight."
+                return QuotaExhausted(what)
+            if policy.endswith("SECONDLY") or policy == "TEN_SECONDLY_ROLLING":
+                error.wait = min(error.wait, LONGEST_WINDOW) if error.wait else None
         if isinstance(error, AccessDenied):
             return AccessDenied(f"{error} {_missing_scopes(_body(response))}")
         if isinstance(error, Unauthorized):
@@ -114,6 +124,22 @@ def authentication(config: Mapping[str, Any]) -> Auth:
     )
 
 
+def listed(answer: Any, key: str = "results") -> list[dict[str, Any]]:
+    """The list in an answer, which has no errors but those that mean that something is not there.
+
+    Raises:
+        FatalAPIError: There is no list, or another error.
+    """
+    rows = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(rows, list):
+        raise FatalAPIError(f"HubSpot's answer lacks the list '{key}'.")
+    for error in answer.get("errors") or []:
+        kind = f"{error.get('category')} {error.get('subCategory')}"
+        if "OBJECT_NOT_FOUND" not in kind and "NO_ASSOCIATIONS_FOUND" not in kind:
+            raise FatalAPIError(f"HubSpot could not read all that was asked for ({kind}).")
+    return rows
+
+
 def next_after(answer: Mapping[str, Any]) -> str | None:
     """The cursor in `paging.next.after`; None after the last page, which has no `paging`."""
     return ((answer.get("paging") or {}).get("next") or {}).get("after")
@@ -128,10 +154,12 @@ def _body(response: requests.Response) -> dict[str, Any]:
 
 
 def _missing_scopes(body: Mapping[str, Any]) -> str:
-    """Name what is missing, from `errors[].context`."""
-    for error in body.get("errors") or []:
-        context = (error or {}).get("context") or {}
+    """Name what is missing, from `errors[].context`; all of it is optional."""
+    errors = body.get("errors")
+    for error in errors if isinstance(errors, list) else []:
+        context = error.get("context") if isinstance(error, dict) else None
         for key in ("requiredGranularScopes", "requiredScopes"):
-            if scopes := context.get(key):
+            scopes = context.get(key) if isinstance(context, dict) else None
+            if isinstance(scopes, list) and scopes:
                 return f"Grant the token the scope {' or '.join(map(str, scopes))}."
     return "Grant the token the missing scope, or deselect the stream."

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tapkit.errors import BadRequest, NotFound
+from tapkit.errors import AccessDenied, BadRequest, NotFound
 from tapkit.fields import Field
 from tapkit.paging import follow
 from tapkit.stream import Stream
 
-from tap_hubspot.client import next_after
+from tap_hubspot.client import listed, next_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Owners(Stream):
                 ),
                 next_after,
             ):
-                yield answer["results"]
+                yield listed(answer)
 
 
 class Pipelines(Stream):
@@ -82,14 +82,18 @@ class Pipelines(Stream):
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
         client = self.tap.client
-        for kind in self.tap.object_types:
-            if not kind.has_pipelines:
+        selected = [item for item in self.tap.objects if item.selected] or self.tap.objects
+        for item in selected:
+            if not item.object_type.has_pipelines:
                 continue
             try:
-                answer = client.get(client.path("crm/pipelines", kind.id))
+                answer = client.get(client.path("crm/pipelines", item.object_type.id))
             except (BadRequest, NotFound):
                 continue  # this account's objects of that type go through no pipelines
-            yield self.rows({"object_type": kind.name}, answer["results"])
+            except AccessDenied as error:
+                self.status.skip(f"those of {item.name}: {error}")
+                continue
+            yield self.rows({"object_type": item.name}, listed(answer))
 
     def rows(self, of: dict[str, Any], pipelines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows that some pipelines give."""
@@ -189,10 +193,15 @@ class Lists(Stream):
             "count": min(self.config["page_size"], LISTS_LIMIT),
             "additionalProperties": ["hs_list_size"],
         }
-        for answer in follow(
-            lambda offset: client.post(
-                client.path("crm/lists", "search"), {**query, "offset": offset or 0}
-            ),
-            lambda answer: answer.get("offset") if answer.get("hasMore") else None,
-        ):
-            yield answer["lists"]
+
+        def page(offset: int | None) -> tuple[int, dict[str, Any]]:
+            # What `offset` in an answer means, this one's or the next one's, is not documented.
+            body = {**query, "offset": offset or 0}
+            return offset or 0, client.post(client.path("crm/lists", "search"), body)
+
+        def advance(page: tuple[int, dict[str, Any]]) -> int | None:
+            offset, answer = page
+            return offset + len(listed(answer, "lists")) if answer.get("hasMore") else None
+
+        for _, answer in follow(page, advance):
+            yield listed(answer, "lists")

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import inflect
 from singer_sdk import typing as th
-from tapkit.errors import AccessDenied, BadRequest, ConfigValidationError, NotFound
+from tapkit.errors import (
+    BadRequest,
+    ConfigValidationError,
+    FatalAPIError,
+    NotFound,
+    RunEnded,
+)
 from tapkit.paging import ordered_map
 from tapkit.settings import common_settings, secret
 from tapkit.tap import Tap
 
 from tap_hubspot import streams
 from tap_hubspot.associations import AssociationLabels, Associations
-from tap_hubspot.client import HubSpotClient
-from tap_hubspot.objects import RECORD_FIELDS, STANDARD_TYPES, Objects, ObjectType
+from tap_hubspot.client import HubSpotClient, listed
+from tap_hubspot.columns import RECORD_FIELDS
+from tap_hubspot.objects import STANDARD_TYPES, Objects, ObjectType
 
 if TYPE_CHECKING:
     from tapkit.stream import Stream
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TapHubSpot"]
 
 SENSITIVITIES = ("non_sensitive", "sensitive", "highly_sensitive")
+REFUSED = (FatalAPIError, NotFound)
 MUST_BE_ENABLED = {"appointments"}
 """Types that an account's object library has switched off unless somebody switched them on."""
 
@@ -84,7 +92,7 @@ class TapHubSpot(Tap):
         ),
         th.Property(
             "associations_refresh_days",
-            th.NumberType(minimum=0),
+            th.IntegerType(minimum=0),
             default=7,
             title="Days between two whole reads of associations",
             description=(
@@ -96,6 +104,11 @@ class TapHubSpot(Tap):
             base_url="https://api.hubapi.com", page_size=200, page_size_limit=200, look_back=600
         ),
     ).to_dict()
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._denied: dict[str, Exception] = {}
+        self._labels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        super().__init__(**kwargs)
 
     @cached_property
     def client(self) -> HubSpotClient:  # type: ignore[override]
@@ -118,8 +131,9 @@ class TapHubSpot(Tap):
     @cached_property
     def objects(self) -> list[Objects]:
         """The streams of objects."""
+        definitions = self.definitions
         return [
-            Objects(self, kind, self.definitions.get(kind.name, []), self._denied.get(kind.name))
+            Objects(self, kind, definitions[kind.name], self._denied.get(kind.name))
             for kind in self.object_types
         ]
 
@@ -127,21 +141,22 @@ class TapHubSpot(Tap):
     def object_types(self) -> list[ObjectType]:
         """The types of object that this account has."""
         standard = [kind for kind in STANDARD_TYPES if self._is_enabled(kind)]
-        return [*standard, *custom_types(self._schemas(), {kind.name for kind in STANDARD_TYPES})]
+        taken = {kind.name for kind in STANDARD_TYPES} | self.field_tables.keys()
+        return [*standard, *custom_types(self._schemas(), taken)]
 
     @cached_property
     def definitions(self) -> dict[str, list[dict[str, Any]]]:
         """The properties of each type of object, as the Properties API describes them."""
-        self._denied: dict[str, AccessDenied] = {}
         answers = ordered_map(
             lambda read: self._read_definitions(*read),
             ((kind, level) for kind in self.object_types for level in SENSITIVITIES),
             workers=self.config["concurrency"],
         )
-        definitions: dict[str, list[dict[str, Any]]] = {}
+        definitions: dict[str, dict[str, Any]] = {}
         for name, properties in answers:
-            definitions.setdefault(name, []).extend(properties)
-        return definitions
+            named = ((definition["name"], definition) for definition in properties)
+            definitions.setdefault(name, {}).update(named)
+        return {name: list(found.values()) for name, found in definitions.items()}
 
     def pairs(self) -> list[Pair]:
         """The pairs of selected object streams whose associations are read."""
@@ -172,31 +187,27 @@ class TapHubSpot(Tap):
                 answer = self.client.get(self.client.path("crm/associations", *ids, "labels"))
             except (BadRequest, NotFound):
                 answer = {"results": []}
-            self._labels[ids] = answer["results"]
+            self._labels[ids] = listed(answer)
         return self._labels[ids]
-
-    @cached_property
-    def _labels(self) -> dict[tuple[str, str], list[dict[str, Any]]]:
-        return {}
 
     def _is_enabled(self, kind: ObjectType) -> bool:
         if kind.name not in MUST_BE_ENABLED:
             return True
         try:
             answer = self.client.get(self.client.path("crm/object-library", "enablement", kind.id))
-        except (AccessDenied, BadRequest, NotFound):
-            return True  # then reading it will tell
+        except REFUSED as error:
+            return _goes_on(error)  # then reading it will tell
         return bool(answer.get("enablement", True))
 
     def _schemas(self) -> list[dict[str, Any]]:
         """The account's own types of object; none where it may not have or show any."""
         try:
             answer = self.client.get(self.client.path("crm-object-schemas", "schemas"))
-        except (AccessDenied, BadRequest, NotFound) as error:
+        except REFUSED as error:
+            _goes_on(error)
             self.logger.warning("Custom objects are left out: %s", error)
             return []
-        schemas: list[dict[str, Any]] = answer["results"]
-        return schemas
+        return listed(answer)
 
     def _read_definitions(
         self, kind: ObjectType, sensitivity: str
@@ -206,14 +217,12 @@ class TapHubSpot(Tap):
             answer = self.client.get(
                 self.client.path("crm/properties", kind.id), {"dataSensitivity": sensitivity}
             )
-        except (AccessDenied, BadRequest) as error:
-            if sensitivity != SENSITIVITIES[0]:
-                return kind.name, []
-            if isinstance(error, BadRequest):
-                raise
-            self._denied[kind.name] = error
+        except REFUSED as error:
+            _goes_on(error)
+            if sensitivity == SENSITIVITIES[0]:
+                self._denied[kind.name] = error
             return kind.name, []
-        return kind.name, answer["results"]
+        return kind.name, listed(answer)
 
 
 def custom_types(schemas: list[dict[str, Any]], taken: set[str]) -> list[ObjectType]:
@@ -227,9 +236,10 @@ def custom_types(schemas: list[dict[str, Any]], taken: set[str]) -> list[ObjectT
     types = []
     for schema in sorted(schemas, key=lambda schema: _number(schema["objectTypeId"])):
         name = re.sub(r"[^a-z0-9]+", "_", schema["name"].lower()).strip("_")
-        if not _english.singular_noun(name):
-            name = _english.plural_noun(name)
+        if name[-1:].isalpha() and not _english.singular_noun(name):
+            name = _english.plural_noun(name).lower()
         if not name or name in taken:
+            name = name or "custom"
             name = f"{name}_{schema['objectTypeId']}".replace("-", "_")
         taken.add(name)
         types.append(ObjectType(name, schema["objectTypeId"], has_pipelines=True))
@@ -237,6 +247,13 @@ def custom_types(schemas: list[dict[str, Any]], taken: set[str]) -> list[ObjectT
 
 
 _english = inflect.engine()
+
+
+def _goes_on(error: Exception) -> bool:
+    """Whether a refusal concerns only what was asked for; what ends the run is raised again."""
+    if isinstance(error, RunEnded):
+        raise error
+    return True
 
 
 def _number(object_type_id: str) -> tuple[int, ...]:

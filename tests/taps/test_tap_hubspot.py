@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from singer import Row, Run, Tables, run_tap, select
+from tap_hubspot.client import HubSpotClient
 from tap_hubspot.tap import TapHubSpot, custom_types
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ TRUTHS: list[Row] = [
     {"restore_moves_modified": True, "archive_moves_modified": False},
     {"merge_new_id": True, "merged_id_answers": "survivor"},
     {"search_lag_seconds": 60, "retry_after": True},
+    {"search_body_limit": 1000},
 ]
 
 
@@ -186,8 +188,9 @@ def test_a_missing_scope_fails_its_stream_only_and_is_named(
         "contacts": "success",
         "companies": "failed",
         "deals": "success",
-        "associations": "success",
+        "associations": "partial",
     }
+    assert "those of companies" in run.statuses["associations"]["error"]
     assert "crm.objects.companies.read" in run.statuses["companies"]["error"]
     assert "companies" in str(run.error)
     assert len(run.records("contacts")) == 120
@@ -269,15 +272,73 @@ class TestAssociations:
         sandbox.advance(3600)
         sandbox.faults({"kind": "status", "status": 400, "path": "associations"})
         failed = read(*streams, state=run.state)
-        assert failed.statuses["associations"]["status"] == "success"  # 400: no such pair
+        assert failed.statuses["associations"]["status"] == "success"  # 400, no labels: no pair
         sandbox.faults({"kind": "status", "status": 403, "path": "associations"})
         failed = read(*streams, state=run.state)
-        assert failed.statuses["associations"]["status"] == "failed"
+        assert failed.statuses["associations"]["status"] == "partial"
         tables.load(failed)
         sandbox.faults()
         tables.load(read(*streams, state=failed.state))
         key = ("contacts", contact, "companies", company)
         assert not [row for row in tables.rows["associations"] if row[:4] == key]
+
+    def test_a_stream_that_is_left_out_once_loses_nothing(self, read: Callable[..., Run]) -> None:
+        """Neither when all is due to be read, nor when it comes back, nor when it is new."""
+        streams = ("contacts", "companies", "deals", "associations", "association_labels")
+        run = read(*streams)
+        whole = Tables().load(run)
+        tables = Tables().load(run)
+        fewer = [name for name in streams if name != "deals"]
+        less = read(*fewer, state=run.state, associations_refresh_days=0)
+        assert tables.load(less).rows["associations"] == whole.rows["associations"]
+        assert tables.rows["association_labels"] == whole.rows["association_labels"]
+        added = Tables().load(read(*fewer)).load(read(*streams, state=read(*fewer).state))
+        assert added.rows["associations"] == whole.rows["associations"]
+        assert added.rows["association_labels"] == whole.rows["association_labels"]
+
+    def test_a_missing_scope_loses_nothing(
+        self, sandbox: Sandbox, read: Callable[..., Run]
+    ) -> None:
+        streams = ("contacts", "companies", "associations")
+        run = read(*streams)
+        tables = Tables().load(run)
+        before = dict(tables.rows["associations"])
+        sandbox.token("pat-na1-narrow", ["crm.objects.contacts.read"])
+        narrow = {"access_token": "pat-na1-narrow", "associations_refresh_days": 0}
+        tables.load(read(*streams, state=run.state, **narrow))
+        assert tables.rows["associations"] == before
+
+    def test_one_refused_pair_leaves_the_others(
+        self, sandbox: Sandbox, read: Callable[..., Run]
+    ) -> None:
+        streams = ("contacts", "companies", "deals", "associations")
+        whole = Tables().load(read(*streams)).rows["associations"]
+        sandbox.faults(
+            {"kind": "status", "status": 400, "path": "contacts/companies/batch"},
+            {"kind": "status", "status": 403, "path": "deals/contacts/batch"},
+        )
+        run = read(*streams)
+        assert run.statuses["associations"]["status"] == "partial"
+        lost = {("contacts", "companies"), ("deals", "contacts")}
+        tables = Tables().load(run)
+        left = {key: row for key, row in whole.items() if (key[0], key[2]) not in lost}
+        assert left
+        assert tables.rows["associations"] == left
+        sandbox.faults()
+        assert tables.load(read(*streams, state=run.state)).rows["associations"] == whole
+
+    def test_max_records_does_not_part_a_scope(
+        self, sandbox: Sandbox, read: Callable[..., Run]
+    ) -> None:
+        run = read("contacts", "companies", "associations", max_records=30)
+        rows = run.records("associations")
+        assert len(rows) >= 30
+        truth = sandbox.associations("contacts", "companies")
+        for contact in {row["from_id"] for row in rows if row["from_type"] == "contacts"}:
+            of = [
+                row for row in rows if (row["from_type"], row["from_id"]) == ("contacts", contact)
+            ]
+            assert len(of) == sum(one["from_id"] == contact for one in truth)
 
     def test_pairs_can_be_named(self, read: Callable[..., Run]) -> None:
         run = read(
@@ -298,13 +359,18 @@ def test_custom_types_are_named_stably() -> None:
     schemas = [
         *(schema("Contact", 30), schema("division", 10), schema("Divisions", 9)),
         *(schema("genius user", 11), schema("people", 12)),
+        *(schema("Property", 40), schema("物件", 41), schema("123", 42)),
     ]
-    assert [(kind.name, kind.id) for kind in custom_types(schemas, {"contacts"})] == [
+    taken = {"contacts", *TapHubSpot.field_tables}
+    assert [(kind.name, kind.id) for kind in custom_types(schemas, taken)] == [
         ("divisions", "2-9"),
         ("divisions_2_10", "2-10"),
         ("genius_users", "2-11"),
         ("people", "2-12"),
         ("contacts_2_30", "2-30"),
+        ("properties_2_40", "2-40"),
+        ("custom_2_41", "2-41"),
+        ("123", "2-42"),
     ]
 
 
@@ -325,6 +391,63 @@ def test_disabled_appointments_are_no_stream(sandbox: Sandbox, config: Row) -> N
     }
     assert "contacts" in names
     assert "appointments" not in names
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+@pytest.mark.parametrize("path", ["properties/2026-09/quotes", "object-library", "schemas"])
+def test_what_discovery_cannot_have_fails_no_other_stream(
+    sandbox: Sandbox, read: Callable[..., Run], path: str, status: int
+) -> None:
+    sandbox.faults({"kind": "status", "status": status, "path": path})
+    run = run_tap(TapHubSpot, {"base_url": sandbox.base_url(), "access_token": "pat-na1-sandbox"})
+    failed = {name for name, status in run.statuses.items() if status["status"] == "failed"}
+    assert failed == ({"quotes"} if "quotes" in path else set())
+    assert len(run.records("contacts")) == 120
+
+
+def test_pipelines_do_without_a_type_that_is_refused(
+    sandbox: Sandbox, read: Callable[..., Run]
+) -> None:
+    sandbox.faults({"kind": "status", "status": 403, "path": "pipelines/2026-09/leads"})
+    run = read("deals", "leads", "pipelines")
+    assert run.statuses["pipelines"]["status"] == "partial"
+    assert {row["object_type"] for row in run.records("pipelines")} == {"deals"}
+
+
+def test_a_batch_that_is_not_whole_fails_the_stream(
+    sandbox: Sandbox, read: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_hubspot.objects.URL_ROOM", 10)
+    post = HubSpotClient.post
+
+    def broken(self: HubSpotClient, path: str, body: Any, **options: Any) -> Any:
+        answer = post(self, path, body, **options)
+        if "batch/read" in path:
+            answer = {**answer, "errors": [{"category": "INTERNAL_ERROR"}]}
+        return answer
+
+    monkeypatch.setattr(HubSpotClient, "post", broken)
+    run = read("deals")
+    assert run.statuses["deals"]["status"] == "failed"
+    assert "INTERNAL_ERROR" in run.statuses["deals"]["error"]
+
+
+def test_a_retry_after_in_milliseconds_does_not_end_the_stream(
+    sandbox: Sandbox, read: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_hubspot.client.LONGEST_WINDOW", 0.1)
+    sandbox.faults(
+        {
+            "kind": "status",
+            "status": 429,
+            "variant": "TEN_SECONDLY_ROLLING",
+            "retry_after": "10000",
+            "count": 3,
+        }
+    )
+    run = read("deals")
+    assert run.error is None
+    assert len(run.records("deals")) == 40
 
 
 def test_missing_credentials_say_what_to_set(config: Row) -> None:
