@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from warehouse.server import database_url
 
 from target_warehouse.columns import Kind, kind_of
+from target_warehouse.settings import database_address
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
@@ -36,7 +37,7 @@ class WarehouseConnector(SQLConnector):
     allow_overwrite = True
 
     def get_sqlalchemy_url(self, config: dict[str, Any]) -> str:
-        return database_url(config.get("sqlalchemy_url"))
+        return database_url(database_address(config))
 
     def to_sql_type(self, jsonschema_type: dict[str, Any]) -> TypeEngine[Any]:
         return _TYPES[kind_of(jsonschema_type)]

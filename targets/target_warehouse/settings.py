@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 from singer_sdk.exceptions import ConfigValidationError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SETTINGS", "crm_source"]
+__all__ = ["SETTINGS", "crm_source", "database_address", "refusal"]
+
+_TLS: Final = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
     th.Property(
@@ -21,9 +25,52 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         title="SQLAlchemy URL",
         description=(
             "Address of the warehouse's database, as postgresql://user:password@host:5432/database."
-            " Empty: an embedded Postgres in the project's folder .warehouse (needs the extra"
-            " crm-warehouse[embedded])."
+            " Neither this nor host: an embedded Postgres in the project's folder .warehouse (needs"
+            " the extra crm-warehouse[embedded])."
         ),
+    ),
+    th.Property(
+        "host",
+        th.StringType,
+        title="Host",
+        description="The database's server, or its socket's folder; in place of sqlalchemy_url.",
+    ),
+    th.Property("port", th.IntegerType, default=5432, title="Port", description="Port of host."),
+    th.Property("user", th.StringType, title="User", description="Role to log in as at host."),
+    th.Property(
+        "password", th.StringType, secret=True, title="Password", description="Its password."
+    ),
+    th.Property(
+        "database", th.StringType, title="Database", description="Name of the database at host."
+    ),
+    th.Property(
+        "sslmode",
+        th.StringType(
+            allowed_values=["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+        ),
+        title="TLS mode",
+        description=(
+            "As libpq has it: `require` encrypts, `verify-full` also checks who the server is."
+            " Empty: the address decides, else libpq's default `prefer`."
+        ),
+    ),
+    th.Property(
+        "sslrootcert",
+        th.StringType,
+        title="TLS root certificate",
+        description="File of the authorities whose server certificates are trusted.",
+    ),
+    th.Property(
+        "sslcert",
+        th.StringType,
+        title="TLS client certificate",
+        description="File of the certificate to log in with.",
+    ),
+    th.Property(
+        "sslkey",
+        th.StringType,
+        title="TLS client key",
+        description="File of the client certificate's key.",
     ),
     th.Property(
         "crm_source",
@@ -42,7 +89,7 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
     ),
     th.Property(
         "history_schema",
-        th.StringType,
+        th.StringType(pattern="^[^%]+$"),
         default="public",
         title="History schema",
         description="Schema of sync_history and sync_rejects.",
@@ -160,5 +207,56 @@ def crm_source(config: Mapping[str, Any]) -> str:
     extractor = os.environ.get("MELTANO_EXTRACTOR_NAME", "").lower().removeprefix("tap-")
     if name := "".join(filter(str.isalnum, extractor))[:50]:
         return name
-    message = 'Set crm_source, for example "hubspot": the name of the schema the tables go to.'
-    raise ConfigValidationError(message, errors=[message], schema=SETTINGS)
+    raise refusal('Set crm_source, for example "hubspot": the name of the schema the tables go to.')
+
+
+def database_address(config: Mapping[str, Any]) -> str | None:
+    """Return the configured database's URL, or None for the embedded one.
+
+    Raises:
+        ConfigValidationError: The settings contradict each other, or are no address of a Postgres.
+    """
+    tls = {name: config[name] for name in _TLS if config.get(name)}
+    if text := config.get("sqlalchemy_url"):
+        if given := [name for name in ("host", "user", "password", "database") if config.get(name)]:
+            raise refusal(f"Set sqlalchemy_url or {given[0]}, not both.")
+        url = _parsed(text)
+    elif config.get("host"):
+        host, port = config["host"], config.get("port")
+        socket = host.startswith("/")
+        url = URL.create(
+            "postgresql",
+            username=config.get("user"),
+            password=config.get("password"),
+            host=None if socket else host,
+            port=None if socket else port,
+            database=config.get("database"),
+            query={"host": host, "port": str(port)} if socket else {},
+        )
+    else:
+        if given := [name for name in ("user", "password", "database", *tls) if config.get(name)]:
+            raise refusal(f"{given[0]} says nothing without host; set host or sqlalchemy_url.")
+        return None
+    for name in _TLS[1:]:
+        if name in tls and not os.access(tls[name], os.R_OK):
+            raise refusal(f"The file that {name} names cannot be read: {tls[name]}")
+    return url.update_query_dict(tls).render_as_string(hide_password=False)
+
+
+def _parsed(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # which quote the address, password and all
+        url = None
+    if url is None or url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise refusal(
+            "sqlalchemy_url is not the address of a Postgres; write"
+            " postgresql://user:password@host:5432/database, with @ : / # ? % in the password as"
+            " %40 %3A %2F %23 %3F %25."
+        ) from None
+    return url.set(drivername="postgresql")
+
+
+def refusal(message: str) -> ConfigValidationError:
+    """Return the error that refuses the settings with this sentence."""
+    return ConfigValidationError(message, errors=[message], schema=SETTINGS)
