@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg2
 import psycopg2.errors
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchLoad"]
 
+_DELIMITER: Final = DELIMITER.encode()
 _T = TypeVar("_T")
 
 
@@ -65,7 +66,9 @@ class BatchLoad:
         table = staging.table
         staging.ensure(cursor)
         if encoded.rows:
-            self._copy("".join(encoded.blobs))
+            text = b"".join(encoded.blobs)
+            encoded.blobs.clear()
+            self._copy(text)
         deduplicated = deleted = updated = 0
         if table.keys and len(encoded.keys) < encoded.rows:
             deduplicated = staging.deduplicate(cursor)
@@ -87,14 +90,14 @@ class BatchLoad:
             batches=1,
         )
 
-    def _copy(self, text: str) -> None:
+    def _copy(self, text: bytes) -> None:
         if (error := self._attempt(lambda: self.staging.copy(self.cursor, text))) is None:
             return
-        lines = text.split("\n")[:-1]
+        lines = text.split(b"\n")[:-1]
         self._isolate(
             lines,
-            lambda some: self.staging.copy(self.cursor, "\n".join([*some, ""])),
-            lambda line: int(line[: line.index(DELIMITER)]),
+            lambda some: self.staging.copy(self.cursor, b"\n".join([*some, b""])),
+            lambda line: int(line[: line.index(_DELIMITER)]),
             error,
         )
 

@@ -50,21 +50,23 @@ class EncodedBatch:
 
     Attributes:
         extracted: Texts of one more column, or nothing.
-        blobs: COPY text; each line begins with the record's place in the batch.
+        blobs: COPY text in UTF-8; each line begins with the record's place in the batch.
         rows: Number of lines.
         keys: The distinct keys among them, as text; empty for a stream without a key.
         rejects: Records refused before Postgres saw them: place → reject.
         known_keys: What could be read of their keys: column → text.
         found: What had to be changed: (place, field, reason).
+        overflowed: Whole-number columns that have met a number they cannot hold.
     """
 
     extracted: Sequence[str | None] = ()
-    blobs: list[str] = field(default_factory=list)
+    blobs: list[bytes] = field(default_factory=list)
     rows: int = 0
     keys: set[tuple[str, ...]] = field(default_factory=set)
     rejects: dict[int, Reject] = field(default_factory=dict)
     known_keys: list[dict[str, str]] = field(default_factory=list)
     found: list[tuple[int, str, str]] = field(default_factory=list)
+    overflowed: frozenset[Column] = frozenset()
 
 
 def as_text(item: Item) -> str:
@@ -108,11 +110,6 @@ class Encoder:
         except UnsupportedError:
             self._decode = None
 
-    @property
-    def overflowed(self) -> set[Column]:
-        """Whole-number columns that have met a number they cannot hold."""
-        return self.converter.overflowed
-
     def _compile(self) -> None:
         record = record_type(
             self.schema, self.columns, self.keys, issues=ISSUES, ignored=sorted(self._undeclared)
@@ -137,6 +134,7 @@ class Encoder:
                     self._encode_one(place, items[place], batch)
             else:
                 self._encode_chunk(chunk, items, batch)
+        batch.overflowed = frozenset(self.converter.overflowed)
         return batch
 
     def _encode_chunk(
@@ -194,7 +192,7 @@ class Encoder:
 
     def _encode_columns(
         self, places: list[int], rows: list[tuple[Any, ...]], extracted: Sequence[str | None]
-    ) -> tuple[str, list[list[str]]]:
+    ) -> tuple[bytes, list[list[str]]]:
         fields = list(zip(*rows, strict=False))  # undeclared fields come last, from some row on
         texts: list[list[str]] = []
         nulls = 0
@@ -221,7 +219,7 @@ class Encoder:
         ):
             raise UnusualError
         blob = blob.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-        return blob.replace(ROW, "\n") + "\n", texts
+        return (blob.replace(ROW, "\n") + "\n").encode(), texts
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}
@@ -237,7 +235,7 @@ class Encoder:
         if batch.extracted:
             values.append(batch.extracted[place])
         line = DELIMITER.join(NULL if v is None else v.translate(_ESCAPES) for v in values)
-        batch.blobs.append(f"{place}{DELIMITER}{line}\n")
+        batch.blobs.append(f"{place}{DELIMITER}{line}\n".encode())
         batch.rows += 1
         batch.found.extend((place, name, reason) for name, reason in encoded.found.items())
         if self.keys:

@@ -17,7 +17,7 @@ from target_warehouse.run import Received
 from target_warehouse.staging import Staging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
     from warehouse.rejects import Reject
@@ -54,11 +54,15 @@ class StreamPlan:
 
 @dataclass
 class _Loaded:
-    """What a committed batch leaves behind: the stream's counters so far, and what was changed."""
+    """What a committed batch leaves behind: the stream's counters so far, and what was changed.
+
+    `encoder` is for the next batch; none where the table has to be looked at again before.
+    """
 
     counts: Counts
     received: Received | None
     found: list[tuple[int, str, str]] = field(default_factory=list)
+    encoder: Encoder | None = None
 
 
 class Loader:
@@ -68,28 +72,45 @@ class Loader:
         """Plan; the database is not touched before the first batch."""
         self.run, self.stream, self.plan = run, stream, plan
         self._warnings: Counter[str] = Counter()
-        self._staging: Staging | None = None
-        self._encoder: Encoder | None = None
+        self._prepared: tuple[Staging, Encoder] | None = None  # the writing thread's
+        self._encoder: Encoder | None = None  # the reading thread's
         self._full_read = FullRead(f"received_{stream.number}", plan.table)
         self._overwrites = run.config["load_method"] == "overwrite"
 
     def ensure_table(self) -> None:
         """Create or adapt the table though no record came."""
-        if self._staging is None:
+        self.run.session.wait()
+        if self._prepared is None:
             self.run.session.transaction(lambda cursor, _: self._prepare(cursor))
 
-    def load(self, batch: Batch) -> None:
-        """Store a batch, its rejects and its counters, or nothing of it.
+    def load(self, batch: Batch, done: Callable[[], None]) -> None:
+        """Begin to store a batch, its rejects and its counters, or nothing of it.
+
+        Args:
+            batch: The batch.
+            done: Called when it is stored (see `Session.start`).
 
         Raises:
-            TargetError: It cannot be stored, for a reason that is no record's fault.
+            TargetError: The batch before it cannot be stored, for a reason that is no record's
+                fault.
         """
-        loaded = self.run.session.transaction(
-            lambda cursor, again: self._load(cursor, batch, again=again)
-        )
-        self.stream.received = loaded.received
-        self._warn(batch, loaded.found)
-        self.run.add(self.stream, loaded.counts)
+        session = self.run.session
+        if self._encoder is None:
+            session.wait()  # for the batch that prepares the table, or the next
+        encoder = self._encoder
+        encoded = encoder.encode(batch.items, batch.extracted) if encoder else None
+
+        def store(cursor: Cursor, again: bool) -> _Loaded:  # noqa: FBT001
+            return self._load(cursor, batch, encoder, encoded, again=again)
+
+        def stored(loaded: _Loaded) -> None:
+            self._encoder = loaded.encoder
+            self.stream.received = loaded.received
+            self._warn(batch, loaded.found)
+            self.run.add(self.stream, loaded.counts)
+            done()
+
+        session.start(store, stored)
 
     def _prepare(self, cursor: Cursor) -> tuple[Staging, Encoder]:
         plan, config = self.plan, self.run.config
@@ -122,24 +143,40 @@ class Loader:
             name,
         )
 
-    def _load(self, cursor: Cursor, batch: Batch, *, again: bool) -> _Loaded:
+    def _load(
+        self,
+        cursor: Cursor,
+        batch: Batch,
+        encoder: Encoder | None,
+        encoded: EncodedBatch | None,
+        *,
+        again: bool,
+    ) -> _Loaded:
+        """Store a batch, encoded already if its table was known."""
         stream = self.stream
-        if again and not self.run.dry:
-            stored = self.run.history.stored(cursor, stream.history_id)
-            if stored.batches > stream.counts.batches:
-                # The first try was committed; only its answer was lost.
-                return _Loaded(stored, stream.received)
-            self._staging = None
-        staging, encoder = self._prepared(cursor)
-        work = BatchLoad(cursor, staging, batch, encoder.encode(batch.items, batch.extracted))
-        if encoder.overflowed:
-            self._widen(cursor, staging, encoder.overflowed)
-        loaded = _Loaded(stream.counts + work.load(), stream.received, work.encoded.found)
+        if again:
+            self._prepared = None
+            if not self.run.dry:
+                stored = self.run.history.stored(cursor, stream.history_id)
+                if stored.batches > stream.counts.batches:
+                    # The first try was committed; only its answer was lost.
+                    return _Loaded(stored, stream.received)
+        if self._prepared is None:
+            self._prepared = self._prepare(cursor)
+        staging, current = self._prepared
+        if encoded is None or encoder is not current:
+            encoded = current.encode(batch.items, batch.extracted)
+        work = BatchLoad(cursor, staging, batch, encoded)
+        if encoded.overflowed:
+            self._widen(cursor, staging, encoded.overflowed)
+        loaded = _Loaded(stream.counts + work.load(), stream.received, encoded.found)
         if self.run.dry:
-            self._staging = None
+            self._prepared = None
         else:
-            loaded.received = self._remember(cursor, staging, batch, work.encoded)
-            self._record(cursor, loaded.counts, list(work.encoded.rejects.values()))
+            loaded.received = self._remember(cursor, staging, batch, encoded)
+            self._record(cursor, loaded.counts, list(encoded.rejects.values()))
+        if self._prepared:
+            loaded.encoder = current
         return loaded
 
     def _widen(self, cursor: Cursor, staging: Staging, columns: Iterable[Column]) -> None:
@@ -147,12 +184,7 @@ class Loader:
         self.plan.table.widen(cursor, columns)
         self._full_read.widen(cursor, columns)
         staging.drop(cursor)
-        self._staging = None
-
-    def _prepared(self, cursor: Cursor) -> tuple[Staging, Encoder]:
-        if self._staging is None or self._encoder is None:
-            self._staging, self._encoder = self._prepare(cursor)
-        return self._staging, self._encoder
+        self._prepared = None
 
     def _record(self, cursor: Cursor, total: Counts, rejects: list[Reject]) -> None:
         run, stream = self.run, self.stream
@@ -200,7 +232,7 @@ class Loader:
         deleted = self.run.session.transaction(
             lambda cursor, _: self._delete_unseen(cursor, hard=hard or bool(self.plan.scope))
         )
-        self._staging = None
+        self._prepared = self._encoder = None
         if deleted is None:
             logger.warning(
                 "The connection was lost during the full read of %s; rows that are gone from the"

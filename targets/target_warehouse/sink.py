@@ -51,6 +51,7 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         super().__init__(target, stream_name, schema, key_properties, connector)
         self._target = target
         self.batch = Batch()
+        self._under_way: int | None = None
         self._opened = False
         self._places: list[int] = []
         self._rows: int = target.config["batch_size_rows"]
@@ -132,6 +133,8 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
     @property
     def oldest(self) -> int | None:
         """Number of the first record that is not committed."""
+        if self._under_way is not None:
+            return self._under_way
         return self.batch.first if self.batch.items else None
 
     def add(self, item: Item, message: RecordMessage, number: int) -> None:
@@ -188,8 +191,13 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
     def process_batch(self, context: dict[str, Any]) -> None:
         batch: Batch = context["batch"]
         self.tally_record_read(len(batch.items))
-        self.loader.load(batch)
+        self.loader.load(batch, self._stored)
+        self._under_way = batch.first
         self.record_counter_metric.increment(len(batch.items))
+
+    def _stored(self) -> None:
+        self._under_way = None
+        self._target.advance()
 
     def mark_drained(self) -> None:
         self.batch = Batch()

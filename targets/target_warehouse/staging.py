@@ -121,12 +121,12 @@ class Staging:
 
     # The batch
 
-    def copy(self, cursor: Cursor, text: str) -> None:
+    def copy(self, cursor: Cursor, text: bytes) -> None:
         """Fill the temporary table."""
         statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (DELIMITER {}, NULL {})").format(
             self.name, names(self.copied), sql.Literal(DELIMITER), sql.Literal(NULL)
         )
-        cursor.copy_expert(statement, BytesIO(text.encode()), _COPY_BYTES)
+        cursor.copy_expert(statement, BytesIO(text), _COPY_BYTES)
 
     def deduplicate(self, cursor: Cursor) -> int:
         """Keep the last record of each key, or the newest by bookmark."""

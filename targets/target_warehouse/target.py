@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -59,7 +59,8 @@ class TargetWarehouse(SQLTarget):
         self.max_parallelism = 1
         self._read = 0
         self._waiting_bytes = 0
-        self._most_bytes: int = self.config["batch_size_bytes"]
+        # One half is read while the other one is under way.
+        self._most_bytes: int = self.config["batch_size_bytes"] // 2
         self._longest_wait = float(self.config["batch_max_age"])
         self._direct: dict[str, WarehouseSink] = {}
         self._bookmark_properties: dict[str, Sequence[str]] = {}
@@ -102,6 +103,10 @@ class TargetWarehouse(SQLTarget):
         try:
             yield
         except BaseException as error:
+            with suppress(TargetError, TerminatedError, BrokenPipeError):
+                if self._terminated:
+                    run.session.interrupt()
+                run.session.wait()
             self._terminated = None
             try:
                 run.fail(error)
@@ -126,7 +131,7 @@ class TargetWarehouse(SQLTarget):
         with self._running():
             for stream in list(self.run.open_streams()):
                 self._finish(stream)
-            self._advance()
+            self.advance()
             super().process_endofpipe()
         self.run.session.close()
 
@@ -134,7 +139,7 @@ class TargetWarehouse(SQLTarget):
         """Bring a stream after which nothing comes to its end."""
         complete = stream.finished or not stream.report
         if sink := self._sinks.get(stream.name):
-            self._drain(sink, complete=complete)
+            self._commit(sink, complete=complete)
             if sink.oldest is not None:
                 # The rest of a scope will not come. The part that came says nothing about the
                 # whole and comes again, because no state goes past it.
@@ -196,7 +201,7 @@ class TargetWarehouse(SQLTarget):
         keys = list(key_properties or ())
         existing = self._sinks.get(stream_name)
         if existing and schema and (existing.schema != schema or existing.key_properties != keys):
-            self._drain(existing, complete=True)
+            self._commit(existing)
             existing.loader.forget_keys_unless(schema, keys)
             existing.clean_up()
             del self._sinks[stream_name]
@@ -246,7 +251,7 @@ class TargetWarehouse(SQLTarget):
         stream, version = message_dict["stream"], message_dict["version"]
         for name in self._aliases(stream):
             if sink := self._sinks.get(name):
-                self._drain(sink, complete=True)
+                self._commit(sink)
                 received = sink.loader.stream.received
                 if received and received.version == version:
                     self._versions.pop(name, None)
@@ -266,7 +271,7 @@ class TargetWarehouse(SQLTarget):
         for name, report in (reports if isinstance(reports, dict) else {}).items():
             for alias in self._aliases(name):
                 self._take_report(self.open_stream(alias), report)
-        self._advance()
+        self.advance()
 
     def _take_report(self, stream: StreamRun, report: dict[str, Any]) -> None:
         if stream.report != report:
@@ -287,7 +292,7 @@ class TargetWarehouse(SQLTarget):
     # Commits
 
     def _drain(self, sink: WarehouseSink, *, complete: bool = False) -> None:
-        """Commit what a sink holds and send the state that becomes valid by it.
+        """Begin to commit what a sink holds; the state that becomes valid by it follows.
 
         A scope whose end has not come (see `WarehouseSink.scoped`) waits, unless `complete`.
         """
@@ -296,17 +301,23 @@ class TargetWarehouse(SQLTarget):
         self.drain_one(sink)
         if held:
             sink.batch = held
-        self._advance()
+
+    def _commit(self, sink: WarehouseSink, *, complete: bool = True) -> None:
+        """Commit what a sink holds, now."""
+        self._drain(sink, complete=complete)
+        self.run.session.wait()
 
     def _on_pause(self) -> None:
         """Commit what has waited too long; also when no input comes."""
         self._stop_if_terminated()
+        self.run.session.collect()
         oldest = time.time() - self._longest_wait
         for sink in self._sinks.values():
             if sink.batch.items and sink.batch.started <= oldest:
                 self._drain(sink)
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
+        """Send the newest state of which all records are committed."""
         waiting = [sink.oldest for sink in self._sinks.values() if sink.oldest is not None]
         first_open = min([*self._discarded, *waiting], default=self._read + 1)
         state = self._watermark.advance(first_open - 1)

@@ -93,11 +93,11 @@ def encoded(batch: list[bytes], *, compiled: bool, strict: bool) -> Any:
     if not compiled:
         encoder._decode = None
     result = encoder.encode([msgspec.Raw(line) for line in batch])
-    lines = "".join(result.blobs).split("\n")[:-1]
+    lines = b"".join(result.blobs).decode().split("\n")[:-1]
     assert len(lines) == result.rows
     found = sorted(result.found)
     rows = sorted(normal(line) for line in lines)
-    return rows, result.keys, result.rejects, found, encoder.overflowed
+    return rows, result.keys, result.rejects, found, result.overflowed
 
 
 def normal(line: str) -> list[Any]:

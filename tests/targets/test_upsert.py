@@ -183,7 +183,8 @@ def test_batches_are_bounded_in_bytes_too(wh, messages):
         batch_size_bytes=5_000,
     )
     assert len(wh.table("s")) == 20
-    assert wh.history()[0]["performance_metrics"]["batches"] == 4
+    # A batch has half of the bytes, because one is read while the one before is under way.
+    assert wh.history()[0]["performance_metrics"]["batches"] == 7
 
 
 @pytest.mark.parametrize("stream", ['we"ird %s ta-ble', "Order", "ünï", "x" * 80])
