@@ -40,8 +40,8 @@ class StreamPlan:
     Attributes:
         schema: The JSON schema.
         key_fields: Properties that make up the key.
-        bookmark: Columns by which newer is told from older.
-        scope: Columns of ``x-replace-by``.
+        bookmark: Properties by which newer is told from older.
+        scope: Properties of ``x-replace-by``.
         table: Where they go.
     """
 
@@ -118,8 +118,8 @@ class Loader:
         staging = Staging(
             f"stage_{self.stream.number}",
             plan.table,
-            bookmark=plan.bookmark,
-            scope=plan.scope,
+            bookmark=[plan.table.columns_of.get(name, name) for name in plan.bookmark],
+            scope=[plan.table.columns_of[name] for name in plan.scope],
             key_fields=plan.key_fields,
             force=config["force"],
             hard_delete=config["hard_delete"],

@@ -95,6 +95,17 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         description="Schema of sync_history and sync_rejects.",
     ),
     th.Property(
+        "naming",
+        th.StringType(allowed_values=["preserve", "snake"]),
+        default="preserve",
+        title="Naming",
+        description=(
+            "Names of tables and columns: as in the stream (`Id` must be quoted in SQL), or in"
+            " lower_snake_case. Of columns with the same name the second ends in a hash; the"
+            " property is noted in the column's comment."
+        ),
+    ),
+    th.Property(
         "load_method",
         th.StringType(allowed_values=["append-only", "upsert", "overwrite"]),
         default="upsert",

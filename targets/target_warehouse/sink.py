@@ -76,12 +76,14 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         return StreamPlan(
             schema=self.schema | {"properties": properties},
             key_fields=keys,
-            bookmark=[column_name(c) for c in self._target.bookmark_properties(self.stream_name)],
-            scope=() if append else [column_name(c) for c in scope],
+            bookmark=self._target.bookmark_properties(self.stream_name),
+            scope=() if append else scope,
             table=Table(
                 schema=self.schema_name,
                 name=self.table_name,
-                keys=() if append else tuple(map(column_name, keys)),
+                stream=self.stream_name,
+                key_fields=() if append else tuple(keys),
+                naming=self.config["naming"],
                 metadata=tuple(METADATA) if self.include_sdc_metadata_properties else (),
             ),
         )
@@ -94,14 +96,15 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
 
     @property
     def table_name(self) -> str:
-        return identifier(self.stream_name)
+        return identifier(self.stream_name, self.config["naming"])
 
     @property
     def key_properties(self) -> Sequence[str]:
         return list(self._key_properties)
 
     def conform_name(self, name: str, object_type: str | None = None) -> str:
-        return column_name(name) if object_type == "column" else identifier(name)
+        naming = self.config["naming"]
+        return (column_name if object_type == "column" else identifier)(name, naming)
 
     def get_validator(self) -> BaseJSONSchemaValidator | None:
         """Check the schema; records are validated batch by batch (see `encoder`)."""

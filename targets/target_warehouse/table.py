@@ -12,7 +12,8 @@ from warehouse.history import ensure_schema, take_turns
 
 from target_warehouse.columns import Column, kind_of, storage_for, using
 from target_warehouse.errors import TableConflictError
-from target_warehouse.names import BOOKKEEPING, column_name
+from target_warehouse.jsontext import clean
+from target_warehouse.names import BOOKKEEPING, Naming, assign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,9 +38,12 @@ _BOOKKEEPING_TYPES: Final = {
     "sync_created_at": "timestamp with time zone",
     "sync_updated_at": "timestamp with time zone",
 }
+_PROPERTY: Final = "property: "
+_STREAM: Final = "stream: "
 
 _COLUMNS: Final = """
-SELECT attname, format_type(atttypid, atttypmod)
+SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum),
+    obj_description(attrelid, 'pg_class')
 FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
@@ -62,23 +66,34 @@ class Table:
     Attributes:
         schema: Name of its schema.
         name: Its name.
-        keys: Columns of the key, in the order of `key_properties`; empty: rows are only appended.
+        stream: The stream it belongs to.
+        key_fields: Properties of the key, in their order; empty: rows are only appended.
+        naming: How columns are named after properties.
         columns: Columns of the data, in the order of the stream's schema.
         stored: All its columns as they are in the database: name → type.
         metadata: Columns of `METADATA` that are kept.
+        columns_of: Property → column, after `prepare`.
     """
 
     schema: str
     name: str
-    keys: tuple[str, ...] = ()
+    stream: str = ""
+    key_fields: tuple[str, ...] = ()
+    naming: Naming = "preserve"
     columns: list[Column] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
+    columns_of: dict[str, str] = field(default_factory=dict)
 
     @property
     def sql(self) -> sql.Identifier:
         """The quoted name, schema included."""
         return sql.Identifier(self.schema, self.name)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns of the key."""
+        return tuple(self.columns_of.get(name, name) for name in self.key_fields)
 
     @property
     def has_deleted_at(self) -> bool:
@@ -95,19 +110,18 @@ class Table:
         Raises:
             TableConflictError: Something that depends on the table stands in the way.
         """
-        self._read(cursor)
+        recorded = self._read(cursor)
         if not self.stored:
             take_turns(cursor, f"{self.schema}.{self.name}")
-            self._read(cursor)
-        wanted = {
-            field: (kind_of(schema), column_name(field))
-            for field, schema in properties.items()
-            if field not in BOOKKEEPING[:1]
-        }
+            recorded = self._read(cursor)
+        fields = [name for name in properties if name not in BOOKKEEPING[:1]]
+        self.columns_of = assign(fields, self.naming, recorded)
+        kinds = {name: kind_of(properties[name]) for name in fields}
         self.columns = [
-            Column(field, name, kind, storage_for(kind, self.stored.get(name)))
-            for field, (kind, name) in wanted.items()
+            Column(name, column, kinds[name], storage_for(kinds[name], self.stored.get(column)))
+            for name, column in self.columns_of.items()
         ]
+        made = [column for column in self.columns if column.name not in self.stored]
         types = {column.name: column.storage for column in self.columns}
         types |= {name: METADATA[name] for name in self.metadata if name not in self.stored}
         types |= {k: v for k, v in _BOOKKEEPING_TYPES.items() if k not in self.stored}
@@ -115,6 +129,7 @@ class Table:
             self._evolve(cursor, types)
         else:
             self._create(cursor, types)
+        self._record(cursor, made)
         self._ensure_key(cursor)
 
     def add_deleted_at(self, cursor: Cursor) -> None:
@@ -126,9 +141,38 @@ class Table:
         """Let whole-number columns hold numbers beyond bigint."""
         self._evolve(cursor, {column.name: "numeric" for column in columns})
 
-    def _read(self, cursor: Cursor) -> None:
+    def _read(self, cursor: Cursor) -> dict[str, str]:
+        """Read the columns and return the recorded names: column → property."""
         cursor.execute(_COLUMNS, (self.sql.as_string(cursor),))
-        self.stored = dict(cursor.fetchall())
+        rows = cursor.fetchall()
+        self.stored = {name: storage for name, storage, _, _ in rows}
+        owner = (rows[0][3] or "") if rows else ""
+        if owner.startswith(_STREAM) and owner != _STREAM + clean(self.stream):
+            raise TableConflictError(
+                f"Table {self.schema}.{self.name} belongs to stream {owner[len(_STREAM) :]}, and"
+                f" stream {self.stream} has the same name in it. Rename one by a stream map"
+                " (__alias__), or set naming to preserve."
+            )
+        return {
+            name: comment[len(_PROPERTY) :]
+            for name, _, comment, _ in rows
+            if (comment or "").startswith(_PROPERTY)
+        }
+
+    def _record(self, cursor: Cursor, made: Iterable[Column]) -> None:
+        """Note in comments which property a new column belongs to, where its name may not say."""
+        notes = [
+            sql.SQL("COMMENT ON COLUMN {}.{} IS {}").format(
+                self.sql, sql.Identifier(column.name), sql.Literal(_PROPERTY + clean(column.field))
+            )
+            for column in made
+            if self.naming == "snake" or column.name != column.field
+        ]
+        if notes and self.naming == "snake":
+            owner = sql.Literal(_STREAM + clean(self.stream))
+            notes.append(sql.SQL("COMMENT ON TABLE {} IS {}").format(self.sql, owner))
+        if notes:
+            cursor.execute(sql.SQL("; ").join(notes))
 
     def _create(self, cursor: Cursor, types: Mapping[str, str]) -> None:
         ensure_schema(cursor, self.schema)
