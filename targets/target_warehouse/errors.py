@@ -2,6 +2,7 @@
 
     TargetError             the run fails, with a sentence for the user
     ├── TableConflictError  something in the database must be changed by hand first
+    ├── TableBusyError      another run loads the table
     ├── TooManyRejectsError more refused records than `max_rejects`
     ├── BadInputError       the input is not a Singer stream
     └── DatabaseError       Postgres refused for a reason that is no record's fault
@@ -20,6 +21,7 @@ import psycopg2.errors
 __all__ = [
     "BadInputError",
     "DatabaseError",
+    "TableBusyError",
     "TableConflictError",
     "TargetError",
     "TerminatedError",
@@ -52,6 +54,10 @@ class TargetError(Exception):
 
 class TableConflictError(TargetError):
     """Something in the database must be changed by hand first."""
+
+
+class TableBusyError(TargetError):
+    """Another run loads the table."""
 
 
 class TooManyRejectsError(TargetError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warehouse.history import Counts, History, Status, take_turns
 from warehouse.rejects import Rejects
 
+from target_warehouse.claims import Claims
 from target_warehouse.errors import TargetError, TooManyRejectsError
 from target_warehouse.jsontext import clean, plain
 
@@ -97,6 +98,7 @@ class Run:
         self.streams: dict[str, StreamRun] = {}
         self.history = History(config["history_schema"])
         self.rejects = Rejects(config["history_schema"])
+        self.claims = Claims(session, config["lock_timeout"])
         if not self.dry:
             session.on_reconnect = self._lock_again
             for name in session.transaction(lambda cursor, _: self._begin(cursor)):
@@ -111,6 +113,7 @@ class Run:
     def _lock_again(self, cursor: Cursor) -> None:
         for stream in self.open_streams():
             self.history.lock(cursor, stream.history_id)
+        self.claims.take_again(cursor)
 
     def open_streams(self) -> Iterator[StreamRun]:
         """Yield the streams that are not closed."""

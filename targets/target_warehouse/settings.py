@@ -195,6 +195,16 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         description="Add the SDK's columns _sdc_extracted_at, _sdc_received_at and so on.",
     ),
     th.Property(
+        "lock_timeout",
+        th.NumberType(minimum=0),
+        default=600,
+        title="Longest wait for another run",
+        description=(
+            "Seconds to wait for another run that loads the same table, before this one fails; 0"
+            " fails at once."
+        ),
+    ),
+    th.Property(
         "connection_retries",
         th.IntegerType(minimum=0),
         default=5,

@@ -61,6 +61,8 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         """Open the stream in SyncHistory; one that a stream map removes is never opened."""
         if not self._opened:
             stream = self._target.open_stream(self.stream_name)
+            if not self._target.run.dry:
+                self._target.run.claims.take(self.schema_name, self.table_name)
             self.loader = Loader(self._target.run, stream, self._plan())
             self._opened = True
 

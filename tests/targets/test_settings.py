@@ -56,4 +56,4 @@ def test_wrong_settings_are_refused_before_anything_is_stored(wh, messages, sett
         wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1), **settings)
     assert sentence in "; ".join([str(refused.value), *refused.value.errors])
     assert "p/w" not in str(refused.value)
-    assert wh.query("SELECT FROM pg_namespace WHERE nspname = 'crm'") == []
+    assert wh.query("SELECT nspname FROM pg_namespace WHERE nspname = 'crm'") == []
