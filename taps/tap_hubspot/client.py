@@ -58,6 +58,7 @@ class HubSpotClient(Client):
             config["base_url"],
             authentication(config),
             limits={SEARCH: Limiter(Rate(1, SEARCH_SPACING), buffer_ms=1)},
+            max_tries=config["max_tries"],
             connections=config["concurrency"] + 1,
         )
         self._burst = (0, 0)

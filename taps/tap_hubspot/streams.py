@@ -161,8 +161,11 @@ class Properties(Stream):
     tap: TapHubSpot
 
     def pages(self) -> Iterator[list[dict[str, Any]]]:
-        for name, definitions in self.tap.definitions.items():
-            yield [{"object_type": name, **definition} for definition in definitions]
+        for item in self.tap.objects:
+            if item.denied:
+                self.status.skip(f"those of {item.name}: {item.denied}")
+            definitions = self.tap.definitions[item.name]
+            yield [{"object_type": item.name, **definition} for definition in definitions]
 
 
 class Lists(Stream):

@@ -40,7 +40,7 @@ MUST_BE_ENABLED = {"appointments"}
 
 
 class TapHubSpot(Tap):
-    """Reads a HubSpot account."""
+    """CRM objects with all their properties, associations, owners, pipelines, lists."""
 
     name = "tap-hubspot"
     field_tables: ClassVar = {

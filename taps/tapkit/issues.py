@@ -71,7 +71,7 @@ class IssueLog:
 
     def _shown(self, value: Any, *, personal: bool) -> str:
         """A value as it may stand in a log: what identifies a person is cut, unless debugging."""
-        text = str(value)
+        text = str(value).encode(errors="backslashreplace").decode()
         if self._logger.isEnabledFor(logging.DEBUG):
             return text
         room = 3 if personal else 40

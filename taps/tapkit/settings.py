@@ -76,6 +76,16 @@ def common_settings(
             description="Requests under way at once where the API allows it; order is kept.",
         ),
         th.Property(
+            "max_tries",
+            th.IntegerType(minimum=1),
+            default=10,
+            title="Tries per request",
+            description=(
+                "How often a request is sent that fails for a passing reason, with growing waits: "
+                "10 tries last about a minute and a half."
+            ),
+        ),
+        th.Property(
             "field_mappings",
             th.ObjectType(additional_properties=th.CustomType({"type": "object"})),
             title="Field mappings",

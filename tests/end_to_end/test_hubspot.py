@@ -87,7 +87,7 @@ class TestTrouble:
     def pipeline(self, pipeline: Pipeline, config: Row) -> Pipeline:
         pipeline.catalog = select(TapHubSpot, config, "contacts", "companies", "associations")
         pipeline.target_config = {"batch_size_rows": 50}
-        pipeline.tap_config = {**config, "page_size": 20}
+        pipeline.tap_config = {**config, "page_size": 20, "max_tries": 4}
         return pipeline
 
     @pytest.fixture

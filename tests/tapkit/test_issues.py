@@ -40,6 +40,14 @@ def test_personal_values_are_whole_only_when_debugging(caplog: pytest.LogCapture
     assert "'somebody'" in report(caplog, level=logging.DEBUG)[0]
 
 
+def test_half_characters_do_not_break_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    log = IssueLog("hubspot", TABLE, ("id",), logging.getLogger("issues"))
+    log.report({"closed": {"value": "\ud83d", "error": "not a date and time"}}, {"id": "1"})
+    assert caplog.messages == [
+        "Failed to parse datetime value: '\\ud83d' in field 'closed' for hubspot 1"
+    ]
+
+
 def test_many_warnings_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     messages = report(caplog, times=25)
     assert len(messages) == 42

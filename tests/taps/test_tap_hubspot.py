@@ -405,6 +405,15 @@ def test_what_discovery_cannot_have_fails_no_other_stream(
     assert len(run.records("contacts")) == 120
 
 
+def test_the_dictionary_keeps_what_it_may_not_see(
+    sandbox: Sandbox, read: Callable[..., Run]
+) -> None:
+    sandbox.faults({"kind": "status", "status": 403, "path": "properties/2026-09/leads"})
+    run = read("properties")
+    assert run.statuses["properties"]["status"] == "partial"
+    assert not [m for m in run.messages if m["type"] == "ACTIVATE_VERSION"]
+
+
 def test_pipelines_do_without_a_type_that_is_refused(
     sandbox: Sandbox, read: Callable[..., Run]
 ) -> None:
