@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from target_warehouse import moments
+from target_warehouse.binary import parse_bytes
 from target_warehouse.convert import BIGINT
 from target_warehouse.typed import (
     RAW_NULL,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from target_warehouse.binary import BinaryEncoding
     from target_warehouse.columns import Column
 
 __all__ = [
@@ -83,9 +85,13 @@ def column_encoder(  # noqa: C901, PLR0911 - a table
             return partial(_matching, _DATETIMES, datetime.fromisoformat)
         case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
             return partial(_matching, _DATES, date.fromisoformat)
+        case (("base16" | "base64"), "bytea"):
+            return partial(_bytes, column.kind)
         case "time", "time without time zone":
             return partial(_matching, _TIMES, time.fromisoformat)
-        case (("text" | "datetime" | "date" | "time"), "text") if only_strings(schema):
+        case (("text" | "datetime" | "date" | "time" | "base16" | "base64"), "text") if (
+            only_strings(schema)
+        ):
             return plain_text
         case _:
             raise UnsupportedError(f"{column.kind} in {column.storage}")
@@ -124,6 +130,13 @@ def _matching(
     except ValueError:
         raise UnusualError from None
     return [NULL if v is None else v for v in values], len(values) - len(present)
+
+
+def _bytes(encoding: BinaryEncoding, values: Sequence[Any]) -> tuple[list[str], int]:
+    texts = [NULL if v is None else parse_bytes(encoding, v) for v in values]
+    if None in texts:
+        raise UnusualError
+    return cast("list[str]", texts), values.count(None)
 
 
 def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "Kind", "kind_of", "storage_for", "using"]
 
-Kind = Literal["boolean", "integer", "number", "text", "date", "datetime", "time", "json"]
+Kind = Literal[
+    "boolean", "integer", "number", "text", "date", "datetime", "time", "json", "base16", "base64"
+]
 
 _STORAGE: Final[dict[Kind, str]] = {
     "boolean": "boolean",
@@ -27,7 +29,10 @@ _STORAGE: Final[dict[Kind, str]] = {
     "datetime": "timestamp with time zone",
     "time": "time without time zone",
     "json": "jsonb",
+    "base16": "bytea",
+    "base64": "bytea",
 }
+_ENCODINGS: Final[dict[str, Kind]] = {"base16": "base16", "base64": "base64"}
 _FORMATS: Final[dict[str, Kind]] = {
     "date-time": "datetime",
     "date": "date",
@@ -53,6 +58,8 @@ _HOLDS: Final[dict[Kind, tuple[str, ...]]] = {
     "datetime": ("timestamp with time zone", "timestamp without time zone"),
     "time": ("time without time zone",),
     "json": (),
+    "base16": ("bytea",),
+    "base64": ("bytea",),
 }
 # The narrowest type that holds what is stored and what arrives.
 _WIDENED: Final[dict[tuple[str, Kind], str]] = {
@@ -117,7 +124,8 @@ def _kinds(schema: Mapping[str, Any]) -> Iterator[Kind]:
     names = schema.get("type", ())
     for name in [names] if isinstance(names, str) else names:
         if name == "string":
-            yield _FORMATS.get(schema.get("format", ""), "text")
+            encoded = _ENCODINGS.get(schema.get("contentEncoding", ""), "text")
+            yield _FORMATS.get(schema.get("format", ""), encoded)
         elif name != "null":
             yield _TYPES.get(name, "json")
     if not names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.sql import SQLConnector
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Numeric, Text, Time
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, LargeBinary, Numeric, Text, Time
 from sqlalchemy.dialects.postgresql import JSONB
 from warehouse.server import database_url
 
@@ -26,6 +26,8 @@ _TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
     "datetime": DateTime(timezone=True),
     "time": Time(),
     "json": JSONB(),
+    "base16": LargeBinary(),
+    "base64": LargeBinary(),
 }
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from jsonschema.validators import extend
 from singer_sdk.exceptions import MissingKeyPropertiesError
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from target_warehouse import moments
+from target_warehouse.binary import parse_bytes
 from target_warehouse.jsontext import UNSTORABLE, clean, dumps, is_finite, visible
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jsonschema import TypeChecker
     from warehouse.rejects import ErrorClass
 
+    from target_warehouse.binary import BinaryEncoding
     from target_warehouse.columns import Column
 
 __all__ = ["BIGINT", "Converter", "Encoded", "RefusedError"]
@@ -76,6 +78,7 @@ class Converter:
         *,
         validate: bool = True,
         strict: bool = False,
+        invalid_dates: str = "null",
     ) -> None:
         """Prepare for one schema.
 
@@ -85,7 +88,9 @@ class Converter:
             keys: Fields that make up the key.
             validate: Refuse records that break the schema.
             strict: Refuse records that would have ``sync_issues``.
+            invalid_dates: ``null`` them, ``clamp`` those out of range, or ``reject`` the record.
         """
+        self.invalid_dates = invalid_dates
         self.columns = columns
         self.keys = keys
         self.strict = strict
@@ -147,7 +152,8 @@ class Converter:
         try:
             text = self._text(column, value)
         except _IssueError as issue:
-            return None, str(issue)
+            clamped = column.kind in {"date", "datetime"} and self._clamp(column, value)
+            return (clamped, "Out of range, clamped") if clamped else (None, str(issue))
         nested = column.storage in {"jsonb", "json"}
         replaced = _unstorable(value) if nested else UNSTORABLE.search(text) is not None
         return clean(text), "Unstorable characters replaced" if replaced else None
@@ -160,9 +166,19 @@ class Converter:
             return _moment(column, value)
         if storage == "boolean":
             return _boolean(value)
+        if storage == "bytea" and column.kind in {"base16", "base64"}:
+            return _bytes(column, value)
         if storage in {"bigint", "numeric"}:
             return self._number(column, value)
         return value if isinstance(value, str) else dumps(value)
+
+    def _clamp(self, column: Column, value: Any) -> str | None:
+        """Follow the setting for a date that cannot be stored."""
+        if self.invalid_dates == "reject":
+            raise RefusedError("conversion", f"{column.field}: Failed to parse {column.kind} value")
+        if self.invalid_dates == "clamp" and isinstance(value, str):
+            return moments.clamp(value)
+        return None
 
     def _number(self, column: Column, value: Any) -> str:
         try:
@@ -208,6 +224,15 @@ def _moment(column: Column, value: Any) -> str:
     if (parsed := _DATES[column.kind](text)) is None:
         raise _IssueError(f"Failed to parse {column.kind} value")
     return parsed
+
+
+def _bytes(column: Column, value: Any) -> str:
+    text = (
+        parse_bytes(cast("BinaryEncoding", column.kind), value) if isinstance(value, str) else None
+    )
+    if text is None:
+        raise _IssueError(f"Not {column.kind}")
+    return text
 
 
 def _boolean(value: Any) -> str:

@@ -25,6 +25,7 @@ from target_warehouse.column_text import (
 )
 from target_warehouse.convert import ISSUES, Converter, RefusedError
 from target_warehouse.jsontext import dumps, loads
+from target_warehouse.names import EXTRA
 from target_warehouse.typed import UnsupportedError, record_type
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Encoder:
         validate: bool,
         strict: bool,
         on_undeclared: Callable[[str], None],
+        invalid_dates: str = "null",
     ) -> None:
         """Prepare for one schema.
 
@@ -95,10 +97,15 @@ class Encoder:
             keys: Fields that make up the key.
             validate: Refuse records that break the schema.
             strict: Refuse records that would have issues.
-            on_undeclared: Told once of each field the schema does not declare.
+            on_undeclared: Told once of each field the schema does not declare, unless it has a
+                property for them (`EXTRA`).
+            invalid_dates: See `Converter`.
         """
         self.schema, self.columns, self.keys, self.strict = schema, columns, keys, strict
-        self.converter = Converter(schema, columns, keys, validate=validate, strict=strict)
+        self.converter = Converter(
+            schema, columns, keys, validate=validate, strict=strict, invalid_dates=invalid_dates
+        )
+        self._keeps_undeclared = EXTRA in schema["properties"]
         self._on_undeclared = on_undeclared
         self._undeclared: set[str] = set()
         self._key_places = [i for i, column in enumerate(columns) if column.field in keys]
@@ -155,6 +162,8 @@ class Encoder:
 
     def _learn(self, undeclared: str) -> None:
         """Let the decoder pass over a field it has tripped on."""
+        if self._keeps_undeclared and not _is_ours(undeclared):
+            return
         self._note_undeclared([undeclared])
         try:
             self._compile()
@@ -165,7 +174,7 @@ class Encoder:
         for name in fields:
             if name not in self._undeclared:
                 self._undeclared.add(name)
-                if not name.startswith("_sdc_") and name != ISSUES:
+                if not _is_ours(name):
                     self._on_undeclared(name)
 
     def _encode_rows(
@@ -249,5 +258,14 @@ class Encoder:
         if not isinstance(record, dict):
             raise RefusedError("validation", "The record is not an object")
         if len(record) > len(self.columns) or not record.keys() <= self.schema["properties"].keys():
-            self._note_undeclared(record.keys() - self.schema["properties"].keys())
+            undeclared = record.keys() - self.schema["properties"].keys()
+            if not self._keeps_undeclared:
+                self._note_undeclared(undeclared)
+            elif extra := {k: v for k, v in record.items() if k in undeclared and not _is_ours(k)}:
+                record = record | {EXTRA: extra}
         return record
+
+
+def _is_ours(field: str) -> bool:
+    """Tell whether the target knows what an undeclared field is."""
+    return field.startswith("_sdc_") or field == ISSUES

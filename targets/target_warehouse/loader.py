@@ -133,6 +133,7 @@ class Loader:
             validate=config["validate_records"],
             strict=config["strict_validation"],
             on_undeclared=self._undeclared,
+            invalid_dates=config["invalid_dates"],
         )
         return staging, encoder
 

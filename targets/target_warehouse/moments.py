@@ -8,7 +8,7 @@ from typing import Final
 
 from dateutil.parser import isoparse
 
-__all__ = ["CLOCK", "DATE", "DATETIME", "parse_date", "parse_datetime", "parse_time"]
+__all__ = ["CLOCK", "DATE", "DATETIME", "clamp", "parse_date", "parse_datetime", "parse_time"]
 
 CLOCK: Final = r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?"
 DATE: Final = r"\d{4}-\d\d-\d\d"
@@ -18,6 +18,8 @@ DATETIME: Final = rf"{DATE}[T ]{CLOCK}(?:Z|[+-](?:0\d|1[0-5])(?::?\d\d)?)?"
 _DATE: Final = re.compile(DATE)
 _DATETIME: Final = re.compile(DATETIME)
 _TIME: Final = re.compile(rf"({CLOCK})(?:Z|[+-]00(?::?00)?)?")
+_YEAR: Final = re.compile(r"([+-]?\d{4,9})-\d\d-\d\d")
+_LAST_YEAR: Final = 9999
 _SHORTEST: Final = len("20240131")
 
 
@@ -62,3 +64,16 @@ def parse_time(text: str) -> str | None:
     except ValueError:
         return None
     return match[1]
+
+
+def clamp(text: str) -> str | None:
+    """Return the first or the last day for one outside of the years 1 to 9999, or None.
+
+    The last is a moment's last microsecond too: Postgres takes it for a date as well.
+    """
+    if not (match := _YEAR.match(text)):
+        return None
+    year = int(match[1])
+    if year < 1:
+        return "0001-01-01 00:00:00+00"
+    return "9999-12-31 23:59:59.999999+00" if year > _LAST_YEAR else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
@@ -10,10 +11,12 @@ from singer_sdk.exceptions import ConfigValidationError
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from target_warehouse.names import identifier
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SETTINGS", "crm_source", "database_address", "refusal"]
+__all__ = ["SETTINGS", "crm_source", "database_address", "refusal", "table_schema"]
 
 _TLS: Final = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
@@ -86,6 +89,15 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         th.StringType,
         title="Default target schema",
         description="Schema of the tables, if it shall not be `crm_source`.",
+    ),
+    th.Property(
+        "stream_schemas",
+        th.ObjectType(additional_properties=th.StringType),
+        title="Schemas by stream",
+        description=(
+            'Schemas for some streams: name or pattern → schema, as {"deal*": "sales"}; the'
+            " first that fits counts."
+        ),
     ),
     th.Property(
         "history_schema",
@@ -172,6 +184,27 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         description="Send records that would have sync_issues to sync_rejects instead.",
     ),
     th.Property(
+        "invalid_dates",
+        th.StringType(allowed_values=["null", "clamp", "reject"]),
+        default="null",
+        title="Invalid dates",
+        description=(
+            "What becomes of a date or moment that does not parse or is outside of the years 1 to"
+            " 9999: null, noted in sync_issues; `clamp`: as null, but the nearest day or moment if"
+            " it is only out of range; `reject`: the record goes to sync_rejects."
+        ),
+    ),
+    th.Property(
+        "undeclared_fields",
+        th.StringType(allowed_values=["drop", "keep"]),
+        default="drop",
+        title="Undeclared fields",
+        description=(
+            "Fields that the stream's schema does not declare: `drop` them with one warning each,"
+            " or `keep` them in the jsonb column sync_extra."
+        ),
+    ),
+    th.Property(
         "max_rejects",
         th.NumberType(minimum=0),
         title="Most rejects",
@@ -229,6 +262,13 @@ def crm_source(config: Mapping[str, Any]) -> str:
     if name := "".join(filter(str.isalnum, extractor))[:50]:
         return name
     raise refusal('Set crm_source, for example "hubspot": the name of the schema the tables go to.')
+
+
+def table_schema(config: Mapping[str, Any], stream: str, source: str) -> str:
+    """Return the schema of a stream's table."""
+    rules = config.get("stream_schemas") or {}
+    named = next((name for pattern, name in rules.items() if fnmatchcase(stream, pattern)), None)
+    return identifier(named or config.get("default_target_schema") or source)
 
 
 def database_address(config: Mapping[str, Any]) -> str | None:

@@ -17,7 +17,8 @@ from target_warehouse.errors import BadInputError
 from target_warehouse.jsontext import loads
 from target_warehouse.loader import Loader, StreamPlan
 from target_warehouse.moments import parse_datetime
-from target_warehouse.names import column_name, identifier
+from target_warehouse.names import EXTRA, column_name, identifier
+from target_warehouse.settings import table_schema
 from target_warehouse.table import METADATA, Table
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
 
     def _plan(self) -> StreamPlan:
         properties = {k: v for k, v in self.schema["properties"].items() if k not in METADATA}
+        if self.config["undeclared_fields"] == "keep":
+            properties.setdefault(EXTRA, {"type": ["object", "null"]})
         keys = list(self.key_properties)
         scope = self.schema.get("x-replace-by") or ()
         if not {*keys, *scope} <= properties.keys():
@@ -94,7 +97,7 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
 
     @property
     def schema_name(self) -> str:
-        return identifier(self.default_target_schema or self._target.run.crm_source)
+        return table_schema(self.config, self.stream_name, self._target.run.crm_source)
 
     @property
     def table_name(self) -> str:
