@@ -11,6 +11,8 @@ from datetime import date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import msgspec
+
 from target_warehouse import moments
 from target_warehouse.binary import parse_bytes
 from target_warehouse.convert import BIGINT
@@ -18,6 +20,7 @@ from target_warehouse.typed import (
     RAW_NULL,
     UnsupportedError,
     first_characters,
+    left_raw,
     nested_decoder,
     nullable,
     only_strings,
@@ -25,8 +28,6 @@ from target_warehouse.typed import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import msgspec
 
     from target_warehouse.binary import BinaryEncoding
     from target_warehouse.columns import Column
@@ -49,6 +50,9 @@ _DATETIMES: Final = re.compile(f"(?:{moments.DATETIME}\n)*")
 _TIMES: Final = re.compile(f"(?:{moments.CLOCK}\n)*")
 _DATES: Final = re.compile(f"(?:{moments.DATE}\n)*")
 _NUMBERS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
+_BIGINTS: Final = re.compile(rf"(?:(?:0|-?[1-9][0-9]{{0,17}}|{NULL})\n)*")
+_DECODERS: Final = {kind: msgspec.json.Decoder(list[kind]) for kind in (datetime, date, time)}  # type: ignore[valid-type]
+_INTEGERS: Final = msgspec.json.Decoder(list[int | None])
 
 
 class UnusualError(Exception):
@@ -57,7 +61,7 @@ class UnusualError(Exception):
 
 def column_encoder(  # noqa: C901, PLR0911 - a table
     column: Column, schema: Mapping[str, Any]
-) -> Callable[[Sequence[Any]], tuple[list[str], int]]:
+) -> Callable[[Sequence[Any]], tuple[Sequence[str], int]]:
     """Return what encodes the values of one column.
 
     Returns:
@@ -70,11 +74,13 @@ def column_encoder(  # noqa: C901, PLR0911 - a table
         case "number", "numeric" if not only_strings(schema):
             return partial(_number, null=nullable(schema))
         case "number", "numeric":
-            return partial(_matching, _NUMBERS, float)
+            return partial(_matching, _NUMBERS, float, None)
         case "json", "jsonb":
             return partial(
                 nested_text, nested_decoder(schema), first_characters(schema), null=nullable(schema)
             )
+        case "integer", "bigint" if left_raw(column, schema):
+            return partial(_raw_bigint, null=nullable(schema))
         case "integer", "bigint":
             return _bigint
         case "integer", ("numeric" | "text"):
@@ -82,24 +88,24 @@ def column_encoder(  # noqa: C901, PLR0911 - a table
         case "boolean", "boolean":
             return _boolean
         case "datetime", ("timestamp with time zone" | "timestamp without time zone"):
-            return partial(_matching, _DATETIMES, datetime.fromisoformat)
+            return partial(_matching, _DATETIMES, datetime.fromisoformat, _DECODERS[datetime])
         case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
-            return partial(_matching, _DATES, date.fromisoformat)
-        case (("base16" | "base64"), "bytea"):
+            return partial(_matching, _DATES, date.fromisoformat, _DECODERS[date])
+        case ("base16" | "base64"), "bytea":
             return partial(_bytes, column.kind)
         case "time", "time without time zone":
-            return partial(_matching, _TIMES, time.fromisoformat)
-        case (("text" | "datetime" | "date" | "time" | "base16" | "base64"), "text") if (
-            only_strings(schema)
-        ):
+            return partial(_matching, _TIMES, time.fromisoformat, _DECODERS[time])
+        case (("text" | "datetime" | "date" | "time" | "base16" | "base64"), "text") if only_strings(schema):
             return plain_text
         case _:
             raise UnsupportedError(f"{column.kind} in {column.storage}")
 
 
-def plain_text(values: Sequence[Any]) -> tuple[list[str], int]:
+def plain_text(values: Sequence[Any]) -> tuple[Sequence[str], int]:
     """Encode strings."""
-    return [NULL if v is None else v for v in values], values.count(None)
+    if not (nulls := values.count(None)):
+        return values, 0
+    return [NULL if v is None else v for v in values], nulls
 
 
 def _integer(values: Sequence[Any]) -> tuple[list[str], int]:
@@ -113,23 +119,47 @@ def _bigint(values: Sequence[Any]) -> tuple[list[str], int]:
     return [NULL if v is None else str(v) for v in values], len(values) - len(present)
 
 
+def _raw_bigint(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
+    texts, nulls = _raw(values, null=null)
+    if _BIGINTS.fullmatch("\n".join([*texts, ""])):
+        return texts, nulls
+    # Written as 1.0 or 1e3, or very long, or no number at all.
+    joined = ",".join("null" if text == NULL else text for text in texts)
+    return _bigint(_INTEGERS.decode(f"[{joined}]"))
+
+
 def _boolean(values: Sequence[Any]) -> tuple[list[str], int]:
     words = {None: NULL, True: "true", False: "false"}
     return [words[v] for v in values], values.count(None)
 
 
 def _matching(
-    form: re.Pattern[str], check: Callable[[str], Any], values: Sequence[Any]
-) -> tuple[list[str], int]:
-    present = [v for v in values if v is not None]
-    if not form.fullmatch("\n".join([*present, ""])):
+    form: re.Pattern[str],
+    check: Callable[[str], Any],
+    decoder: msgspec.json.Decoder[Any] | None,
+    values: Sequence[Any],
+) -> tuple[Sequence[str], int]:
+    """Encode texts of one form; the decoder passes most of them at once, `check` all that may."""
+    nulls = values.count(None)
+    present = [v for v in values if v is not None] if nulls else values
+    joined = "\n".join([*present, ""])
+    if not form.fullmatch(joined):
         raise UnusualError
+    if present and not (decoder and _decodes(decoder, joined[:-1])):
+        try:
+            for value in present:
+                check(value)
+        except ValueError:
+            raise UnusualError from None
+    return [NULL if v is None else v for v in values] if nulls else values, nulls
+
+
+def _decodes(decoder: msgspec.json.Decoder[Any], lines: str) -> bool:
     try:
-        for value in present:
-            check(value)
-    except ValueError:
-        raise UnusualError from None
-    return [NULL if v is None else v for v in values], len(values) - len(present)
+        decoder.decode('["' + lines.replace("\n", '","') + '"]')
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _bytes(encoding: BinaryEncoding, values: Sequence[Any]) -> tuple[list[str], int]:
@@ -141,10 +171,13 @@ def _bytes(encoding: BinaryEncoding, values: Sequence[Any]) -> tuple[list[str], 
 
 def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
     try:
-        texts = [str(v, "utf-8") for v in values]
+        joined = b"\n".join(values).decode()
     except UnicodeDecodeError:
         raise UnusualError from None
-    if not (nulls := texts.count("null")):
+    texts = joined.split("\n")
+    if len(texts) != len(values):
+        raise UnusualError
+    if "null" not in joined or not (nulls := texts.count("null")):
         return texts, 0
     if not null and any(
         v is not RAW_NULL for v, text in zip(values, texts, strict=True) if text == "null"

@@ -42,6 +42,7 @@ _CHUNK: Final = 256
 _ESCAPES: Final = str.maketrans(
     {"\\": "\\\\", "\n": "\\n", "\r": "\\r", DELIMITER: "\\" + DELIMITER, NULL: "\\" + NULL}
 )
+_DELIMITER, _NULL, _ROW = DELIMITER.encode(), NULL.encode(), ROW.encode()
 _UNKNOWN: Final = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 
 
@@ -110,7 +111,7 @@ class Encoder:
         self._undeclared: set[str] = set()
         self._key_places = [i for i, column in enumerate(columns) if column.field in keys]
         self._decode: Callable[[Any], Any] | None = None
-        self._encoders: list[Callable[[Sequence[Any]], tuple[list[str], int]]] = []
+        self._encoders: list[Callable[[Sequence[Any]], tuple[Sequence[str], int]]] = []
         try:
             self._encoders = [column_encoder(c, schema["properties"][c.field]) for c in columns]
             self._compile()
@@ -201,9 +202,9 @@ class Encoder:
 
     def _encode_columns(
         self, places: list[int], rows: list[tuple[Any, ...]], extracted: Sequence[str | None]
-    ) -> tuple[bytes, list[list[str]]]:
+    ) -> tuple[bytes, list[Sequence[str]]]:
         fields = list(zip(*rows, strict=False))  # undeclared fields come last, from some row on
-        texts: list[list[str]] = []
+        texts: list[Sequence[str]] = []
         nulls = 0
         for encode, values in zip(self._encoders, fields, strict=False):
             column, missing = encode(values)
@@ -213,22 +214,23 @@ class Encoder:
         if self.strict and missing < len(places):
             raise UnusualError
         nulls += missing
-        written = [list(map(str, places)), *texts, issues]
+        written: list[Sequence[str]] = [list(map(str, places)), *texts, issues]
         if extracted:
-            column, missing = plain_text([extracted[place] for place in places])
-            written.append(column)
+            kept, missing = plain_text([extracted[place] for place in places])
+            written.append(kept)
             nulls += missing
-        blob = ROW.join(map(DELIMITER.join, zip(*written, strict=True)))
+        # Bytes are much faster to search than text with wide characters in it.
+        blob = ROW.join(map(DELIMITER.join, zip(*written, strict=True))).encode()
         if (
-            blob.count(DELIMITER) != len(places) * (len(written) - 1)
-            or blob.count(ROW) != len(places) - 1
-            or blob.count(NULL) != nulls
-            or "\0" in blob
-            or "\\u0000" in blob  # in nested JSON; or just a text that looks like it
+            blob.count(_DELIMITER) != len(places) * (len(written) - 1)
+            or blob.count(_ROW) != len(places) - 1
+            or blob.count(_NULL) != nulls
+            or b"\0" in blob
+            or b"\\u0000" in blob  # in nested JSON; or just a text that looks like it
         ):
             raise UnusualError
-        blob = blob.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-        return (blob.replace(ROW, "\n") + "\n").encode(), texts
+        blob = blob.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+        return blob.replace(_ROW, b"\n") + b"\n", texts
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}

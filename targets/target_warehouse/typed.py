@@ -21,6 +21,7 @@ __all__ = [
     "RAW_NULL",
     "UnsupportedError",
     "first_characters",
+    "left_raw",
     "nested_decoder",
     "nullable",
     "only_strings",
@@ -105,6 +106,35 @@ def first_characters(schema: Mapping[str, Any]) -> str:
     return "".join({"object": "{", "array": "["}.get(name, "") for name in names)
 
 
+def left_raw(column: Column, schema: Mapping[str, Any]) -> bool:
+    """Tell whether a value is left as it stands in the message.
+
+    Raises:
+        UnsupportedError: It should be, but its schema asks for more than can be seen there.
+    """
+    match column.kind, column.storage:
+        case "json", _:
+            return not only_strings(schema)
+        case "number", _ if not only_strings(schema):
+            if not _only_types(schema):
+                raise UnsupportedError("limits of a number")
+            return True
+        case "integer", "bigint":
+            return _only_types(schema)
+        case _:
+            return False
+
+
+def _only_types(schema: Mapping[str, Any]) -> bool:
+    """Tell whether a schema says no more of its values than their types."""
+    known = _ANNOTATIONS - {*_LIMITS, "enum", "const"}
+    if alternatives := schema.get("anyOf"):
+        return _keywords(schema) <= known - {"type"} | {"anyOf"} and all(
+            map(_only_types, alternatives)
+        )
+    return _keywords(schema) <= known
+
+
 def record_type(
     schema: Mapping[str, Any],
     columns: Sequence[Column],
@@ -161,9 +191,7 @@ def _keywords(schema: Mapping[str, Any]) -> set[str]:
 
 
 def _column_type(column: Column, schema: Mapping[str, Any], is_key: bool) -> Any:  # noqa: FBT001
-    if column.kind in {"number", "json"} and not only_strings(schema):
-        if column.kind == "number" and _keywords(schema) & {*_LIMITS, "enum", "const"}:
-            raise UnsupportedError("limits of a number")
+    if left_raw(column, schema):
         return msgspec.Raw
     declared = _nested(schema)
     if is_key:
