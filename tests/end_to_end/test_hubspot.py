@@ -191,14 +191,13 @@ class TestTrouble:
         self.heal(pipeline, sandbox, full_load)
 
     def test_postgres_restarted(
-        self, begun: Any, pipeline: Pipeline, sandbox: Sandbox, full_load: Any
+        self, begun: Any, pipeline: Pipeline, sandbox: Sandbox, full_load: Any, own_server: Any
     ) -> None:
-        """Every connection is cut, as a restart does: the target comes back and goes on."""
+        """The target waits for the server, connects again and goes on."""
+        pipeline.database_url = own_server.get_uri()
         running = begun()
-        pipeline.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        own_server.stop()
+        own_server.ensure_postgres_running()
         assert running.wait() == (0, 0)
         assert {row["status"] for row in pipeline.history()} == {"success"}
         self.heal(pipeline, sandbox, full_load)

