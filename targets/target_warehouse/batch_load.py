@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -28,6 +29,8 @@ __all__ = ["Batch", "BatchLoad"]
 
 _DELIMITER: Final = DELIMITER.encode()
 _T = TypeVar("_T")
+
+_LINE: Final = re.compile(r"COPY \S+, line (\d+)")
 
 
 @dataclass
@@ -91,15 +94,29 @@ class BatchLoad:
         )
 
     def _copy(self, text: bytes) -> None:
-        if (error := self._attempt(lambda: self.staging.copy(self.cursor, text))) is None:
-            return
-        lines = text.split(b"\n")[:-1]
-        self._isolate(
-            lines,
-            lambda some: self.staging.copy(self.cursor, b"\n".join([*some, b""])),
-            lambda line: int(line[: line.index(_DELIMITER)]),
-            error,
-        )
+        if (error := self._attempt(lambda: self.staging.copy(self.cursor, text))) is not None:
+            self._copy_without(text.split(b"\n")[:-1], error)
+
+    def _copy_without(self, lines: list[bytes], error: psycopg2.Error | None) -> None:
+        """Copy lines of which one has failed: before it all are good, after it nobody knows."""
+
+        def copy(some: Sequence[bytes]) -> None:
+            self.staging.copy(self.cursor, b"\n".join([*some, b""]))
+
+        def place(line: bytes) -> int:
+            return int(line[: line.index(_DELIMITER)])
+
+        while error is not None:
+            # Where messages are in another language, halving finds it.
+            named = _LINE.match(error.diag.context or "")
+            if not named:
+                self._isolate(lines, copy, place, error)
+                return
+            number = int(named[1])
+            self._refuse(place(lines[number - 1]), error)
+            copy(lines[: number - 1])
+            lines = lines[number:]
+            error = self._attempt(partial(copy, lines))
 
     def _merge(self) -> int:
         """Merge what is staged; return how many duplicates only Postgres could tell."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
+from target_warehouse.batch_load import BatchLoad
 
 PROPERTIES: dict[str, Any] = {
     "id": {"type": "integer"},
@@ -73,6 +74,25 @@ def test_values_postgres_cannot_read(wh, messages):
     assert [row["id"] for row in wh.table("s")] == [i for i in (*range(200), 300) if i != 77]
     assert {key["id"] for _, key, _, _ in wh.rejects()} == {77, 301}
     assert wh.counts() == [("s", "partial", 200, 0, 0, 0, 2, 0)]
+
+
+def test_a_bad_value_among_many_costs_few_statements(wh, messages, monkeypatch):
+    wh.query("CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, u uuid)")
+    attempts = []
+    attempt = BatchLoad._attempt
+    monkeypatch.setattr(
+        BatchLoad, "_attempt", lambda self, work: attempts.append(work) or attempt(self, work)
+    )
+    bad = (0, 1, 6_543, 9_999)
+    good = "7c0ee8f8-6d3e-4a6a-9a53-3f2f5a0c2a55"
+    values = ["x" if i in bad else good for i in range(10_000)]
+    wh.load(
+        messages.schema("s", {"id": {"type": "integer"}, "u": {"type": "string"}}),
+        *(messages.record("s", id=i, u=value) for i, value in enumerate(values)),
+    )
+    assert wh.table("s") == [{"id": i, "u": good} for i in range(10_000) if i not in bad]
+    assert [key["id"] for _, key, _, _ in wh.rejects()] == [*bad]
+    assert len(attempts) == len(bad) + 2  # of at most three statements each
 
 
 def test_a_key_too_long_for_an_index(wh, messages):
