@@ -91,11 +91,13 @@ def column_encoder(  # noqa: C901, PLR0911 - a table
             return partial(_matching, _DATETIMES, datetime.fromisoformat, _DECODERS[datetime])
         case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
             return partial(_matching, _DATES, date.fromisoformat, _DECODERS[date])
-        case ("base16" | "base64"), "bytea":
+        case (("base16" | "base64"), "bytea"):
             return partial(_bytes, column.kind)
         case "time", "time without time zone":
             return partial(_matching, _TIMES, time.fromisoformat, _DECODERS[time])
-        case (("text" | "datetime" | "date" | "time" | "base16" | "base64"), "text") if only_strings(schema):
+        case (("text" | "datetime" | "date" | "time" | "base16" | "base64"), "text") if (
+            only_strings(schema)
+        ):
             return plain_text
         case _:
             raise UnsupportedError(f"{column.kind} in {column.storage}")

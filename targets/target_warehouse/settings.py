@@ -129,6 +129,38 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "index_bookmarks",
+        th.BooleanType,
+        default=False,
+        title="Index bookmarks",
+        description="Have an index on each stream's replication key.",
+    ),
+    th.Property(
+        "indexes",
+        th.ObjectType(
+            additional_properties=th.ArrayType(th.ArrayType(th.StringType(min_length=1)))
+        ),
+        title="Indexes",
+        description='Further indexes: stream → lists of properties, as {"deals": [["stage"]]}.',
+    ),
+    th.Property(
+        "grant_select_to",
+        th.ArrayType(th.StringType),
+        default=[],
+        title="Grant SELECT to",
+        description="Roles that may read the tables.",
+    ),
+    th.Property(
+        "rebuild_views",
+        th.BooleanType,
+        default=False,
+        title="Rebuild views",
+        description=(
+            "Where a view is in the way of a wider column, drop it and make it again, with owner,"
+            " comment and grants, in the same transaction. Otherwise the run fails and names it."
+        ),
+    ),
+    th.Property(
         "batch_size_rows",
         th.IntegerType(minimum=1),
         default=20_000,

@@ -78,10 +78,14 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         if scope and not {*scope} < {*keys}:
             raise BadInputError(f"x-replace-by of {self.stream_name} is not a part of its key")
         append = self.config["load_method"] == "append-only"
+        bookmark = self._target.bookmark_properties(self.stream_name)
+        indexes = list((self.config.get("indexes") or {}).get(self.stream_name, ()))
+        if self.config["index_bookmarks"] and {*bookmark} <= properties.keys():
+            indexes += [bookmark] if bookmark else []
         return StreamPlan(
             schema=self.schema | {"properties": properties},
             key_fields=keys,
-            bookmark=self._target.bookmark_properties(self.stream_name),
+            bookmark=bookmark,
             scope=() if append else scope,
             table=Table(
                 schema=self.schema_name,
@@ -89,6 +93,9 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
                 stream=self.stream_name,
                 key_fields=() if append else tuple(keys),
                 naming=self.config["naming"],
+                indexes=indexes,
+                readers=self.config["grant_select_to"],
+                rebuild_views=self.config["rebuild_views"],
                 metadata=tuple(METADATA) if self.include_sdc_metadata_properties else (),
             ),
         )

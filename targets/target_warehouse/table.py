@@ -10,13 +10,14 @@ import psycopg2.errors
 from psycopg2 import sql
 from warehouse.history import ensure_schema, take_turns
 
+from target_warehouse.access import drop_views, ensure_index, grant_select
 from target_warehouse.columns import Column, kind_of, storage_for, using
 from target_warehouse.errors import TableConflictError
 from target_warehouse.jsontext import clean
 from target_warehouse.names import BOOKKEEPING, Naming, assign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -72,6 +73,9 @@ class Table:
         columns: Columns of the data, in the order of the stream's schema.
         stored: All its columns as they are in the database: name → type.
         metadata: Columns of `METADATA` that are kept.
+        indexes: Properties to have an index on, each a list.
+        readers: Roles that shall be able to read it.
+        rebuild_views: Make views again that are in the way of a wider column.
         columns_of: Property → column, after `prepare`.
     """
 
@@ -83,6 +87,9 @@ class Table:
     columns: list[Column] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
     metadata: tuple[str, ...] = ()
+    indexes: Sequence[Sequence[str]] = ()
+    readers: Sequence[str] = ()
+    rebuild_views: bool = False
     columns_of: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -131,6 +138,13 @@ class Table:
             self._create(cursor, types)
         self._record(cursor, made)
         self._ensure_key(cursor)
+        for fields in self.indexes:
+            if missing := [name for name in fields if name not in self.columns_of]:
+                raise TableConflictError(
+                    f"indexes names the property {missing[0]}, which stream {self.stream} has not."
+                )
+            ensure_index(cursor, self.sql, [self.columns_of[name] for name in fields])
+        grant_select(cursor, self.schema, self.sql, self.readers)
 
     def add_deleted_at(self, cursor: Cursor) -> None:
         """Make room for marking rows as deleted."""
@@ -204,15 +218,19 @@ class Table:
                 )
         if not changes:
             return
+        widens = any(self.stored.get(name, storage) != storage for name, storage in types.items())
+        views = drop_views(cursor, self.sql) if widens and self.rebuild_views else ()
         try:
             cursor.execute(
                 sql.SQL("ALTER TABLE {} {}").format(self.sql, sql.SQL(", ").join(changes))
             )
+            for view in views:
+                view.create(cursor)
         except psycopg2.errors.FeatureNotSupported as error:
             raise TableConflictError(
                 f"Table {self.schema}.{self.name} needs wider columns, but"
                 f" {error.diag.message_primary} ({error.diag.message_detail})."
-                " Drop the view, run again, and create it anew."
+                " Drop the view, run again, and create it anew; or set rebuild_views."
             ) from None
         self.stored.update(types)
 

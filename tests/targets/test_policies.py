@@ -82,6 +82,12 @@ def test_undeclared_fields_can_be_kept(wh, messages, caplog):
     assert "does not declare" not in caplog.text
 
 
+def test_a_missing_field_becomes_null(wh, messages):
+    wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1, day="2024-01-01"))
+    wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1))
+    assert wh.table("s") == [{"id": 1, "at": None, "day": None}]
+
+
 def test_encoded_bytes(wh, messages):
     def binary(encoding):
         return {"type": ["string", "null"], "contentEncoding": encoding}

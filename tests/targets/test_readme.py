@@ -22,3 +22,14 @@ def test_every_setting_is_listed_with_its_default():
         elif "default" in setting:
             assert rows[name].strip("`") == str(setting["default"]).lower()
     assert rows.keys() <= settings.keys()
+
+
+def test_every_named_test_is_there():
+    folder = Path(__file__).parent
+    rows = [row for row in README.splitlines() if "`test_" in row]
+    for row in rows:
+        module = ""
+        for name, test in re.findall(r"`(test_\w+\.py)?(?:::(\w+))?`", row.rpartition(" | ")[2]):
+            module = name or module
+            assert f"def {test}(" in (folder / module).read_text() if test else module
+    assert len(rows) > 30

@@ -92,7 +92,9 @@ def test_a_bad_value_among_many_costs_few_statements(wh, messages, monkeypatch):
     )
     assert wh.table("s") == [{"id": i, "u": good} for i in range(10_000) if i not in bad]
     assert [key["id"] for _, key, _, _ in wh.rejects()] == [*bad]
-    assert len(attempts) == len(bad) + 2  # of at most three statements each
+    assert (
+        len(attempts) == len(bad) + 2
+    )  # of three statements, and a COPY of what is good before each
 
 
 def test_a_key_too_long_for_an_index(wh, messages):
