@@ -59,7 +59,7 @@ class UnusualError(Exception):
     """Something in the chunk needs a closer look."""
 
 
-def column_encoder(  # noqa: C901, PLR0911 - a table
+def column_encoder(  # noqa: C901, PLR0911, PLR0912 - a table
     column: Column, schema: Mapping[str, Any]
 ) -> Callable[[Sequence[Any]], tuple[Sequence[str], int]]:
     """Return what encodes the values of one column.
@@ -177,7 +177,7 @@ def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
     except UnicodeDecodeError:
         raise UnusualError from None
     texts = joined.split("\n")
-    if len(texts) != len(values):
+    if len(texts) != len(values) or "\\u0000" in joined:  # or a text that looks like it
         raise UnusualError
     if "null" not in joined or not (nulls := texts.count("null")):
         return texts, 0

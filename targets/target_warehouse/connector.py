@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.sql import SQLConnector
 from sqlalchemy import BigInteger, Boolean, Date, DateTime, LargeBinary, Numeric, Text, Time
-from sqlalchemy.dialects.postgresql import JSONB
 from warehouse.server import database_url
 
 from target_warehouse.columns import Kind, kind_of
@@ -25,7 +24,6 @@ _TYPES: Final[dict[Kind, TypeEngine[Any]]] = {
     "date": Date(),
     "datetime": DateTime(timezone=True),
     "time": Time(),
-    "json": JSONB(),
     "base16": LargeBinary(),
     "base64": LargeBinary(),
 }
@@ -42,4 +40,6 @@ class WarehouseConnector(SQLConnector):
         return database_url(database_address(config))
 
     def to_sql_type(self, jsonschema_type: dict[str, Any]) -> TypeEngine[Any]:
-        return _TYPES[kind_of(jsonschema_type)]
+        from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 - slow, no load needs it
+
+        return {**_TYPES, "json": JSONB()}[kind_of(jsonschema_type)]

@@ -226,7 +226,6 @@ class Encoder:
             or blob.count(_ROW) != len(places) - 1
             or blob.count(_NULL) != nulls
             or b"\0" in blob
-            or b"\\u0000" in blob  # in nested JSON; or just a text that looks like it
         ):
             raise UnusualError
         blob = blob.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
