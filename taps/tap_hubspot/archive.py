@@ -2,8 +2,9 @@
 
 A restored record leaves the archived list; whether its modified date moves is not documented. So a
 run remembers which records it saw archived, as one checksum over those of a span of time, and the
-next run compares. The span ends where an archiving may not show yet, and begins well within the 90
-days after which archived records are gone for good.
+next run compares. The span ends where an archiving may not show yet, and begins within the 90 days
+after which archived records are gone for good. A pause of some days between runs can let records
+leave the span by their age: that looks like a restoration, and costs no more than one does.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ArchiveTrail"]
 
-REACH = timedelta(days=60)
-"""How far back a span begins when it is new."""
-LIFETIME = timedelta(days=80)
-"""How old the begin of a span may become."""
+NOTHING = f"{0:016x}"
+REACH = timedelta(days=87)
+"""How far back a span reaches."""
 
 
 class ArchiveTrail:
@@ -34,11 +34,8 @@ class ArchiveTrail:
     """
 
     def __init__(self, remembered: Mapping[str, str] | None, until: datetime) -> None:
-        self._before = remembered or {}
-        since = self._before.get("since")
-        if not since or parse_datetime(since) < until - LIFETIME:
-            since = text(until - REACH)
-        self._since, self._until = since, text(until)
+        self._before = remembered or {"since": "", "until": "", "checksum": NOTHING}
+        self._span = text(until - REACH), text(until)
         self._seen_again = self._seen = 0
 
     def note(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -47,18 +44,18 @@ class ArchiveTrail:
             if not row.get("archivedAt"):
                 continue
             moment = text(parse_datetime(row["archivedAt"]))
-            if self._since <= moment < self._until:
-                checksum = blake2b(row["id"].encode(), digest_size=8).digest()
-                self._seen ^= int.from_bytes(checksum, "big")
-                if moment < self._before.get("until", ""):
-                    self._seen_again ^= int.from_bytes(checksum, "big")
+            checksum = int.from_bytes(blake2b(row["id"].encode(), digest_size=8).digest(), "big")
+            if self._span[0] <= moment < self._span[1]:
+                self._seen ^= checksum
+            if self._before["since"] <= moment < self._before["until"]:
+                self._seen_again ^= checksum
 
     @property
     def is_broken(self) -> bool:
         """Whether records that were archived in the run before are so no more."""
-        same_span = self._before.get("since") == self._since
-        return same_span and self._before.get("checksum") != f"{self._seen_again:016x}"
+        return self._before["checksum"] != f"{self._seen_again:016x}"
 
     def remember(self) -> dict[str, str]:
         """What the next run needs."""
-        return {"since": self._since, "until": self._until, "checksum": f"{self._seen:016x}"}
+        since, until = self._span
+        return {"since": since, "until": until, "checksum": f"{self._seen:016x}"}

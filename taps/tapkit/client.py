@@ -138,19 +138,6 @@ class Client:
             FatalAPIError: Any other 4xx.
             RetriableAPIError: Still failing after all tries.
         """
-        response = self.send(method, path, params=params, body=body, limit=limit)
-        return self.decode(response)
-
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        body: Any = None,
-        limit: str = "",
-    ) -> requests.Response:
-        """Send a request, with retries, and give the successful response; see `request`."""
         request = requests.Request(
             method,
             f"{self.base_url}{path}",
@@ -167,7 +154,7 @@ class Client:
             reraise=True,
         )
         try:
-            return retrying(self._try, request, limit)
+            response = retrying(self._try, request, limit)
         except RetriableAPIError:
             self._count_failure()
             raise
@@ -178,9 +165,6 @@ class Client:
                 f"({type(error).__name__}). Check the network and the setting base_url."
             )
             raise RetriableAPIError(msg) from error
-
-    def decode(self, response: requests.Response) -> Any:
-        """Decode a response's JSON; None for an empty body."""
         return self._json(response) if response.content else None
 
     def server_now(self) -> datetime:

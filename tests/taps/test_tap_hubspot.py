@@ -237,25 +237,30 @@ def test_search_is_paced_across_streams(
 
 
 class TestAssociations:
+    @staticmethod
+    def leave(sandbox: Sandbox) -> tuple[str, str, str, str]:
+        """Let a contact leave a company, and change the contact."""
+        one = sandbox.associations("contacts", "companies")[0]
+        pair = ("contacts", one["from_id"], "companies", one["to_id"])
+        sandbox.dissociate(*pair)
+        sandbox.advance(3600)
+        sandbox.update("contacts", one["from_id"], {"firstname": "Moved"})
+        sandbox.advance(5)
+        return pair
+
     def test_those_of_changed_records_are_read_and_removed_ones_removed(
         self, sandbox: Sandbox, read: Callable[..., Run]
     ) -> None:
         streams = ("contacts", "companies", "associations")
         run = read(*streams)
         tables = Tables().load(run)
-        one = sandbox.associations("contacts", "companies")[0]
-        contact, company = one["from_id"], one["to_id"]
-        sandbox.dissociate("contacts", contact, "companies", company)
-        sandbox.advance(3600)
-        sandbox.update("contacts", contact, {"firstname": "Moved"})
-        sandbox.advance(5)
+        left = self.leave(sandbox)
         sandbox.stats(clear=True)
         run = read(*streams, state=run.state)
         # One for the changed contact, one for the company that the look-back sees again.
         assert sandbox.stats()["kinds"]["hubspot.associations.batch_read"] == 2
         tables.load(run)
-        key = ("contacts", contact, "companies", company)
-        assert not [row for row in tables.rows["associations"] if row[:4] == key]
+        assert not [row for row in tables.rows["associations"] if row[:4] == left]
 
     def test_a_failure_in_between_is_made_up_for(
         self, sandbox: Sandbox, read: Callable[..., Run]
@@ -264,11 +269,7 @@ class TestAssociations:
         streams = ("contacts", "companies", "associations")
         run = read(*streams)
         tables = Tables().load(run)
-        one = sandbox.associations("contacts", "companies")[0]
-        contact, company = one["from_id"], one["to_id"]
-        sandbox.dissociate("contacts", contact, "companies", company)
-        sandbox.advance(3600)
-        sandbox.update("contacts", contact, {"firstname": "Moved"})
+        left = self.leave(sandbox)
         sandbox.advance(3600)
         sandbox.faults({"kind": "status", "status": 400, "path": "associations"})
         failed = read(*streams, state=run.state)
@@ -279,8 +280,7 @@ class TestAssociations:
         tables.load(failed)
         sandbox.faults()
         tables.load(read(*streams, state=failed.state))
-        key = ("contacts", contact, "companies", company)
-        assert not [row for row in tables.rows["associations"] if row[:4] == key]
+        assert not [row for row in tables.rows["associations"] if row[:4] == left]
 
     def test_a_stream_that_is_left_out_once_loses_nothing(self, read: Callable[..., Run]) -> None:
         """Neither when all is due to be read, nor when it comes back, nor when it is new."""
