@@ -138,13 +138,7 @@ class Table:
             self._create(cursor, types)
         self._record(cursor, made)
         self._ensure_key(cursor)
-        for fields in self.indexes:
-            if missing := [name for name in fields if name not in self.columns_of]:
-                raise TableConflictError(
-                    f"indexes names the property {missing[0]}, which stream {self.stream} has not."
-                )
-            ensure_index(cursor, self.sql, [self.columns_of[name] for name in fields])
-        grant_select(cursor, self.schema, self.sql, self.readers)
+        self._ensure_access(cursor)
 
     def add_deleted_at(self, cursor: Cursor) -> None:
         """Make room for marking rows as deleted."""
@@ -233,6 +227,15 @@ class Table:
                 " Drop the view, run again, and create it anew; or set rebuild_views."
             ) from None
         self.stored.update(types)
+
+    def _ensure_access(self, cursor: Cursor) -> None:
+        for index in self.indexes:
+            if missing := [name for name in index if name not in self.columns_of]:
+                raise TableConflictError(
+                    f"indexes names the property {missing[0]}, which stream {self.stream} has not."
+                )
+            ensure_index(cursor, self.sql, [self.columns_of[name] for name in index])
+        grant_select(cursor, self.schema, self.sql, self.readers)
 
     def _ensure_key(self, cursor: Cursor) -> None:
         cursor.execute(_UNIQUE, (self.sql.as_string(cursor),))

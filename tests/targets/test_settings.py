@@ -14,8 +14,10 @@ def test_host_and_its_companions_replace_the_url(wh, messages):
     url = make_url(wh.url)
     settings = {
         "sqlalchemy_url": None,
-        "host": url.query["host"],
+        "host": url.host or url.query["host"],
+        "port": url.port or 5432,
         "user": url.username,
+        "password": url.password,
         "database": url.database,
         "sslmode": "prefer",
     }
