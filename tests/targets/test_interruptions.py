@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg2
@@ -17,6 +17,10 @@ TOTAL = 10_000
 CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'target-warehouse' AND datname = current_database()
+"""
+BLOCKED = """
+SELECT pid FROM pg_stat_activity WHERE application_name = 'target-warehouse'
+AND datname = current_database() AND wait_event_type = 'Lock'
 """
 
 
@@ -77,6 +81,24 @@ def test_killed(wh, messages, number, after):
         )
     check_second_run(wh, messages)
     assert wh.history()[0]["status"] == "failed"
+
+
+@pytest.mark.parametrize("waiting", [1, 2])
+def test_terminated_while_the_server_is_at_work(wh, messages, waiting):
+    head = messages.schema("s", PROPERTIES)
+    wh.load(head, messages.record("s", id=0, v="before"))
+    with closing(psycopg2.connect(wh.url)) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE crm.s IN ACCESS EXCLUSIVE MODE")
+        process = wh.process(batch_size_rows=1)
+        records = [messages.record("s", id=i, v="after") for i in range(waiting)]
+        process.stdin.write(wh.lines(head, *records, messages.state(s=1)))
+        wh.wait_for(lambda: wh.query(BLOCKED))
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+    out, errors = process.communicate()
+    assert (process.returncode, out) == (128 + signal.SIGTERM, b""), errors
+    assert wh.table("s") == [{"id": 0, "v": "before"}]
+    assert wh.counts()[1] == ("s", "failed", 0, 0, 0, 0, 0, 0)
 
 
 def feed(pipe, data: bytes) -> None:
