@@ -159,8 +159,8 @@ def measure(records: int, runs: int, scenarios: set[str], peers: set[str]) -> No
         compare(Bench(server, report), records, runs, scenarios, peers)
     finally:
         server.stop()
-        report.show(console)
         report.save(FOLDER)
+        report.show(console)
     console.print(
         f"Every load is in {FOLDER / 'loader.json'}, these tables in loader.md beside it."
     )
