@@ -66,7 +66,7 @@ class PairStream(Stream):
     @property
     def reads_everything(self) -> bool:
         names = set(map(_name, self.tap.pairs()))
-        return self.is_due and bool(names) and self.covered.keys() <= names
+        return self.is_due and bool(names) and (not self.covered or self.covered.keys() == names)
 
     def skip(self, pair: Pair, error: Exception) -> None:
         """Note that a pair cannot be read; the next run tries it as a whole."""
@@ -81,8 +81,10 @@ class PairStream(Stream):
                 if _name(pair) not in self._unread and pair[0].status.status != "failed"
             }
             if self.is_due:
-                self.stream_state["refreshed_at"] = dates.text(self._began_at)
                 self.stream_state["covered"] = now
+                # A versioned read that is not whole removes nothing: the next run makes up for it.
+                if self.status.status == "success" or not self._stream_version:
+                    self.stream_state["refreshed_at"] = dates.text(self._began_at)
             else:
                 kept = {
                     name: mark for name, mark in self.covered.items() if name not in self._unread
@@ -165,10 +167,11 @@ class Associations(PairStream):
             for ids in chunks(source.ids.read(archived=True), BATCH_LIMIT):
                 yield [_none(source, target, record_id) for record_id in ids for target in targets]
         whole = [target for target in targets if self._needs_all(source, target)]
+        changed = [target for target in targets if target not in whole]
         if whole:
             yield from self._reads(source, whole, source.all_ids())
-        changed = [target for target in targets if target not in whole]
-        yield from self._reads(source, changed, source.ids.read(archived=False))
+        if changed:
+            yield from self._reads(source, changed, source.ids.read(archived=False))
 
     def _needs_all(self, source: Objects, target: Objects) -> bool:
         """Whether more records than this run saw have associations that may be new."""

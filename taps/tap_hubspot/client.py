@@ -94,7 +94,7 @@ class HubSpotClient(Client):
             if policy == "DAILY" or left == "0":
                 what = "HubSpot's daily limit is used up; run again after its midnight."
                 return QuotaExhausted(what)
-            if policy.endswith("SECONDLY") or policy == "TEN_SECONDLY_ROLLING":
+            if "SECONDLY" in policy:
                 error.wait = min(error.wait, LONGEST_WINDOW) if error.wait else None
         if isinstance(error, AccessDenied):
             return AccessDenied(f"{error} {_missing_scopes(_body(response))}")

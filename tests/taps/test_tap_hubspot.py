@@ -327,6 +327,24 @@ class TestAssociations:
         sandbox.faults()
         assert tables.load(read(*streams, state=run.state)).rows["associations"] == whole
 
+    def test_a_whole_read_with_a_refused_pair_still_removes(
+        self, sandbox: Sandbox, read: Callable[..., Run]
+    ) -> None:
+        """It removes nothing itself, so the next run does, though the pair is still refused."""
+        streams = ("contacts", "companies", "deals", "associations")
+        run = read(*streams)
+        tables = Tables().load(run)
+        left = self.leave(sandbox)
+        sandbox.faults({"kind": "status", "status": 403, "path": "deals/contacts/batch"})
+        for _ in range(2):
+            run = read(*streams, state=run.state, associations_refresh_days=0)
+            assert run.statuses["associations"]["status"] == "partial"
+            tables.load(run)
+        assert not [row for row in tables.rows["associations"] if row[:4] == left]
+        assert [
+            row for row in tables.rows["associations"] if row[0] == "deals" and row[2] == "contacts"
+        ]
+
     def test_max_records_does_not_part_a_scope(
         self, sandbox: Sandbox, read: Callable[..., Run]
     ) -> None:
