@@ -12,7 +12,7 @@ from tapkit.errors import PageLoop
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
-__all__ = ["chunks", "follow", "ordered_map"]
+__all__ = ["chunks", "follow", "numbered", "ordered_map"]
 
 Page = TypeVar("Page")
 Cursor = TypeVar("Cursor", bound="Hashable")
@@ -51,6 +51,49 @@ def follow(
             yield page
             page = following.result()
         yield page
+
+
+def numbered(
+    fetch: Callable[[int], Page],
+    is_last: Callable[[int, Page], bool],
+    *,
+    workers: int,
+    first: int = 1,
+) -> Iterator[Page]:
+    """Yield the pages that have numbers, in order, several requests being under way at once.
+
+    Args:
+        fetch: Gets the page of a number.
+        is_last: Whether a number is that of the last page, going by an answer. Where answers tell
+            the total, no page behind the last one is asked for; else as many as are under way.
+        workers: Requests at once; 1 fetches each page when it is wanted.
+        first: The first page's number.
+
+    Raises:
+        PageLoop: Two pages in a row are the same.
+    """
+    page = fetch(first)
+    yield page
+
+    def following() -> Iterator[int]:
+        number = first
+        while not is_last(number, page):
+            number += 1
+            yield number
+
+    if is_last(first, page):
+        return
+    for number, answer in enumerate(ordered_map(fetch, following(), workers=workers), first + 1):
+        if answer == page and not is_last(number, answer):
+            msg = (
+                f"Paging does not end: pages {number - 1} and {number} are the same. Nothing was "
+                "skipped; run again, or report it to the vendor."
+            )
+            raise PageLoop(msg)
+        page = answer
+        yield page
+        if is_last(number, page):
+            return
 
 
 def ordered_map(

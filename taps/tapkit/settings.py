@@ -6,7 +6,7 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-__all__ = ["common_settings", "secret"]
+__all__ = ["common_settings", "concurrent_pages", "secret"]
 
 
 def secret(name: str, title: str, description: str, *, required: bool = False) -> th.Property[Any]:
@@ -101,3 +101,14 @@ def common_settings(
             description="Do not check e-mails, phone numbers, addresses and business rules.",
         ),
     ]
+
+
+def concurrent_pages() -> th.Property[Any]:
+    """For taps of APIs whose pages have numbers, so that several can be asked for at once."""
+    return th.Property(
+        "concurrent_pages",
+        th.IntegerType(minimum=1, maximum=16),
+        default=4,
+        title="Concurrent pages",
+        description="Pages of one list under way at once; order is kept.",
+    )

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from tapkit.errors import PageLoop
-from tapkit.paging import chunks, follow, ordered_map
+from tapkit.paging import chunks, follow, numbered, ordered_map
 
 
 def test_pages_are_followed_to_the_last() -> None:
@@ -50,6 +50,39 @@ def test_an_error_of_a_later_page_reaches_the_caller() -> None:
     walked = follow(fetch, lambda page: page)
     assert [next(walked), next(walked)] == [1, 2]
     with pytest.raises(ConnectionError):
+        next(walked)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_numbered_pages_of_a_known_total_are_asked_for_once_each(workers: int) -> None:
+    asked: list[int] = []
+
+    def fetch(number: int) -> dict[str, int]:
+        asked.append(number)
+        return {"page": number, "total_pages": 9}
+
+    walked = numbered(fetch, lambda number, page: number >= page["total_pages"], workers=workers)
+    assert [page["page"] for page in walked] == list(range(1, 10))
+    assert sorted(asked) == list(range(1, 10))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_numbered_pages_of_an_unknown_total_end_with_a_short_one(workers: int) -> None:
+    asked: list[int] = []
+
+    def fetch(number: int) -> list[int]:
+        asked.append(number)
+        return [number] * (2 if number < 5 else 1 if number == 5 else 0)
+
+    walked = numbered(fetch, lambda _, page: len(page) < 2, workers=workers)
+    assert list(walked) == [[1, 1], [2, 2], [3, 3], [4, 4], [5]]
+    assert max(asked) <= 5 + (0 if workers == 1 else 2 * workers)
+
+
+def test_a_numbered_page_that_comes_again_is_an_error() -> None:
+    walked = numbered(lambda _: ["same"], lambda _, page: not page, workers=2)
+    assert next(walked) == ["same"]
+    with pytest.raises(PageLoop, match="pages 1 and 2 are the same"):
         next(walked)
 
 
