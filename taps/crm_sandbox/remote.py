@@ -8,7 +8,8 @@ from typing import Any, TypedDict
 import requests
 
 ANSWER_SECONDS = 120.0
-Values = Mapping[str, str | None]
+Values = Mapping[str, Any]
+"""Properties of a record: text in HubSpot, any JSON where records are JSON."""
 
 
 class SandboxError(RuntimeError):
@@ -140,6 +141,10 @@ class Control:
         """Take records out of the archive."""
         self.command("restore", record_type=record_type, ids=ids)
 
+    def remove(self, record_type: str, *ids: str) -> None:
+        """Delete records of a CRM other than HubSpot, in the way it has."""
+        self.command("remove", record_type=record_type, ids=ids)
+
     def purge(self, record_type: str, *ids: str) -> None:
         """Delete records for good."""
         self.command("purge", record_type=record_type, ids=ids)
@@ -171,8 +176,8 @@ class Control:
         Args:
             seed: The same seed on the same data does the same.
             types: Types of the records touched, all by default.
-            counts: How many of each kind: change, add, archive, restore, merge, purge, associate,
-                dissociate.
+            counts: How many of each kind: change, add, and remove; of HubSpot in place of remove
+                archive, restore, merge, purge, associate, dissociate.
         """
         return dict(self.command("mutate", seed=seed, types=types, **counts))
 
