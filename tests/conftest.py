@@ -88,13 +88,17 @@ def own_server() -> Iterator[PostgresServer]:
 
 
 SIZES = {
-    "contacts": 120,
-    "companies": 30,
-    "deals": 40,
-    "appointments": 25,
-    **dict.fromkeys(("tickets", "leads", "line_items", "products", "quotes"), 8),
-    **dict.fromkeys(("calls", "emails", "meetings", "notes", "tasks"), 8),
+    "hubspot.contacts": 120,
+    "hubspot.companies": 30,
+    "hubspot.deals": 40,
+    "hubspot.appointments": 25,
+    **{
+        f"hubspot.{name}": 8
+        for name in ("tickets", "leads", "line_items", "products", "quotes", "calls", "emails")
+    },
+    **{f"hubspot.{name}": 8 for name in ("meetings", "notes", "tasks")},
 }
+"""Small accounts; a CRM that is not named has the sizes it makes by itself."""
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,43 +20,79 @@ from singer_sdk.testing.suites import (
 from tap_hubspot.tap import TapHubSpot
 
 if TYPE_CHECKING:
-    from crm_sandbox.client import Sandbox
+    from crm_sandbox.client import Control
     from tapkit.tap import Tap
 
 
 @dataclass
 class Case:
-    """A tap and the CRM in the sandbox that it reads."""
+    """A tap and the CRM in the sandbox that it reads.
+
+    Attributes:
+        tap: The tap.
+        credentials: The settings that let it in.
+        first_stream: The stream that the checks on one stream look at; the paths of its requests
+            contain `first_path`, which is the same by default.
+        needs_others: Streams that give nothing where the others were cut short.
+        unpaced: Module attribute → value that makes the tap not wait between requests.
+        busy: Settings with which a run takes more than 50 requests.
+        half_way: Requests of such a run after which something was read, and not everything.
+    """
 
     tap: type[Tap]
     credentials: Row
     first_stream: str
-    needs_others: list[str]
-    """Streams that give nothing where the others were cut short."""
+    first_path: str = ""
+    needs_others: list[str] = field(default_factory=list)
+    unpaced: Row = field(default_factory=dict)
+    busy: Row = field(default_factory=dict)
+    half_way: int = 20
 
-    def run(self, sandbox: Sandbox, state: Row | None = None, **settings: Any) -> Run:
+    @property
+    def crm(self) -> str:
+        return self.tap.name.removeprefix("tap-")
+
+    def run(self, sandbox: Control, state: Row | None = None, **settings: Any) -> Run:
         config = {"base_url": sandbox.base_url(), **self.credentials, **settings}
         return run_tap(self.tap, config, state)
 
 
-CASES = [Case(TapHubSpot, {"access_token": "pat-na1-sandbox"}, "contacts", ["associations"])]
+CASES = [
+    Case(
+        TapHubSpot,
+        {"access_token": "pat-na1-sandbox"},
+        "contacts",
+        needs_others=["associations"],
+        unpaced={"tap_hubspot.client.SEARCH_SPACING": 1},
+        half_way=100,
+    ),
+]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.tap.name)
 def case(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
-    monkeypatch.setattr("tap_hubspot.client.SEARCH_SPACING", 1)
-    monkeypatch.setattr("tapkit.client._backoff", lambda _: 0.01)
     case: Case = request.param
+    monkeypatch.setattr("tapkit.client._backoff", lambda _: 0.01)
+    for name, value in case.unpaced.items():
+        monkeypatch.setattr(name, value)
     return case
 
 
-def test_small_pages_give_the_same_records(case: Case, sandbox: Sandbox) -> None:
+@pytest.fixture
+def sandbox(case: Case, sandbox: Control) -> Control:
+    """The case's CRM, without rate limits."""
+    crm = sandbox.of(case.crm)
+    crm.no_limits()
+    return crm
+
+
+def test_small_pages_give_the_same_records(case: Case, sandbox: Control) -> None:
     small, large = case.run(sandbox, page_size=7), case.run(sandbox)
     assert small.error is large.error is None
     assert Tables().load(small).rows == Tables().load(large).rows
 
 
-def test_messages_are_well_formed(case: Case, sandbox: Sandbox) -> None:
+def test_messages_are_well_formed(case: Case, sandbox: Control) -> None:
     """Schemas first, no undeclared field, keys filled and unique, counts true, no early state."""
     run = case.run(sandbox)
     schemas: dict[str, Row] = {}
@@ -88,7 +124,7 @@ def test_messages_are_well_formed(case: Case, sandbox: Sandbox) -> None:
 
 
 def test_a_second_run_starts_at_the_bookmark_and_changes_nothing(
-    case: Case, sandbox: Sandbox
+    case: Case, sandbox: Control
 ) -> None:
     first = case.run(sandbox)
     tables = Tables().load(first)
@@ -103,7 +139,7 @@ def test_a_second_run_starts_at_the_bookmark_and_changes_nothing(
     assert len(second.records(case.first_stream)) < len(first.records(case.first_stream))
 
 
-def test_passing_faults_lose_nothing(case: Case, sandbox: Sandbox) -> None:
+def test_passing_faults_lose_nothing(case: Case, sandbox: Control) -> None:
     whole = Tables().load(case.run(sandbox)).rows
     sandbox.faults(
         {"kind": "status", "status": 429, "retry_after": "0.05", "every": 31},
@@ -112,30 +148,30 @@ def test_passing_faults_lose_nothing(case: Case, sandbox: Sandbox) -> None:
         {"kind": "malformed", "every": 43},
         {"kind": "reset", "every": 47},
     )
-    run = case.run(sandbox)
+    run = case.run(sandbox, **case.busy)
     assert all(sandbox.fault_hits())
     assert run.error is None
     assert Tables().load(run).rows == whole
 
 
-def test_a_repeated_cursor_ends_the_stream_not_the_world(case: Case, sandbox: Sandbox) -> None:
-    sandbox.faults({"kind": "repeat_cursor", "path": case.first_stream})
+def test_a_repeated_cursor_ends_the_stream_not_the_world(case: Case, sandbox: Control) -> None:
+    sandbox.faults({"kind": "repeat_cursor", "path": case.first_path or case.first_stream})
     run = case.run(sandbox, page_size=7)
     assert run.statuses[case.first_stream]["status"] == "failed"
-    assert "same cursor twice" in run.statuses[case.first_stream]["error"]
+    assert "Paging does not end" in run.statuses[case.first_stream]["error"]
     assert "replication_key_value" not in run.state["bookmarks"][case.first_stream]
 
 
-def test_a_refused_credential_is_fatal_at_once(case: Case, sandbox: Sandbox) -> None:
+def test_a_refused_credential_is_fatal_at_once(case: Case, sandbox: Control) -> None:
     sandbox.stats(clear=True)
     run = case.run(sandbox, **dict.fromkeys(case.credentials, "wrong"))
     assert "refused the credentials (401" in str(run.error)
     assert sandbox.stats()["requests"] <= 4  # as many as were under way
 
 
-def test_a_refusal_half_way_keeps_what_is_complete(case: Case, sandbox: Sandbox) -> None:
-    sandbox.faults({"kind": "status", "status": 401, "after": 100})
-    run = case.run(sandbox)
+def test_a_refusal_half_way_keeps_what_is_complete(case: Case, sandbox: Control) -> None:
+    sandbox.faults({"kind": "status", "status": 401, "after": case.half_way})
+    run = case.run(sandbox, **case.busy)
     assert run.error is not None
     for name, status in run.statuses.items():
         if status["status"] != "success":
@@ -143,11 +179,11 @@ def test_a_refusal_half_way_keeps_what_is_complete(case: Case, sandbox: Sandbox)
 
 
 def test_logs_hold_no_secret_and_no_record(
-    case: Case, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    case: Case, sandbox: Control, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     sandbox.faults({"kind": "status", "status": 500, "every": 50})
-    run = case.run(sandbox)
+    run = case.run(sandbox, **case.busy)
     text = caplog.text
     assert text
     for secret in case.credentials.values():
@@ -163,7 +199,7 @@ def test_logs_hold_no_secret_and_no_record(
 
 
 @pytest.mark.filterwarnings("ignore:No records were available to test")
-def test_the_sdk_suite(case: Case, sandbox: Sandbox) -> None:
+def test_the_sdk_suite(case: Case, sandbox: Control) -> None:
     config = {"base_url": sandbox.base_url(), **case.credentials}
     runner = TapTestRunner(
         tap_class=case.tap,
