@@ -146,6 +146,33 @@ class Client:
             headers=None if body is None else {"Content-Type": "application/json"},
             auth=self._auth,
         )
+        response = self._send(request, path, limit)
+        return self._json(response) if response.content else None
+
+    def open(
+        self,
+        path: str,
+        params: str | Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: str = "",
+    ) -> requests.Response:
+        """Send a GET and give the response with its body unread, also where it says 304.
+
+        For bodies that are large or no JSON. Only the start of the answer is tried again; what
+        goes wrong while the body is read is the caller's.
+
+        Raises:
+            Same as `request`.
+        """
+        request = requests.Request(
+            "GET", f"{self.base_url}{path}", params=params, headers=headers, auth=self._auth
+        )
+        return self._send(request, path, limit, stream=True)
+
+    def _send(
+        self, request: requests.Request, path: str, limit: str, *, stream: bool = False
+    ) -> requests.Response:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(RETRIED),
             stop=self._stop,
@@ -154,18 +181,17 @@ class Client:
             reraise=True,
         )
         try:
-            response = retrying(self._try, request, limit)
+            return retrying(self._try, request, limit, stream=stream)
         except RetriableAPIError:
             self._count_failure()
             raise
         except requests.RequestException as error:
             self._count_failure()
             msg = (
-                f"No whole answer from {urlsplit(self.base_url).netloc} for {method} {path} "
-                f"({type(error).__name__}). Check the network and the setting base_url."
+                f"No whole answer from {urlsplit(self.base_url).netloc} for {request.method} {path}"
+                f" ({type(error).__name__}). Check the network and the setting base_url."
             )
             raise RetriableAPIError(msg) from error
-        return self._json(response) if response.content else None
 
     def server_now(self) -> datetime:
         """The present by the API's clock, where that differs from ours by more than it can show."""
@@ -191,31 +217,42 @@ class Client:
     def observe(self, response: requests.Response) -> None:
         """Look at each response, e.g. for rate-limit headers; by default nothing is done."""
 
-    def _try(self, request: requests.Request, limit: str) -> requests.Response:
-        response = self._once(request, limit)
-        error = self.classify(response)
+    def _try(
+        self, request: requests.Request, limit: str, *, stream: bool = False
+    ) -> requests.Response:
+        response = self._once(request, limit, stream=stream)
+        error = self._error(response, stream=stream)
         if isinstance(error, Unauthorized) and self._auth.renew(
             response.request.headers.get("Authorization")
         ):
-            response = self._once(request, limit)
-            error = self.classify(response)
-        if error is None and response.content:
+            response.close()
+            response = self._once(request, limit, stream=stream)
+            error = self._error(response, stream=stream)
+        if error is None and not stream and response.content:
             self._json(response)  # a malformed page is tried again, never taken for the last one
         if not isinstance(error, RetriableAPIError):
             with self._lock:
                 self._failures = 0
         if error is not None:
+            response.close()
             raise error
         return response
 
-    def _once(self, request: requests.Request, limit: str) -> requests.Response:
+    def _error(self, response: requests.Response, *, stream: bool) -> Exception | None:
+        if stream and response.status_code == HTTPStatus.NOT_MODIFIED:
+            return None
+        return self.classify(response)
+
+    def _once(
+        self, request: requests.Request, limit: str, *, stream: bool = False
+    ) -> requests.Response:
         if limiter := self._limits.get(limit):
             limiter.try_acquire(limit)
         with self._lock:
             self.calls += 1
         prepared = self._session.prepare_request(request)
         settings = self._session.merge_environment_settings(
-            prepared.url or "", {}, stream=False, verify=None, cert=None
+            prepared.url or "", {}, stream=stream, verify=None, cert=None
         )
         response = self._session.send(prepared, timeout=self._timeout, **settings)
         with suppress(KeyError, TypeError, ValueError):

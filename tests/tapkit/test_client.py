@@ -209,3 +209,20 @@ class TestOAuth:
         script(api, Answer({"error": "invalid_grant"}, status=400))
         with pytest.raises(Unauthorized, match="client_id, client_secret and refresh_token"):
             client.get("/x")
+
+
+def test_a_body_can_be_read_as_it_comes(api: Api, client: Client) -> None:
+    script(api, Answer(status=503), Answer(b"a,b\n", headers={"ETag": '"1"'}), Answer(status=304))
+    response = client.open("/a.csv", "sig=x%2Fy", headers={"Accept": "text/csv"})
+    assert (response.raw.read(2), response.raw.read()) == (b"a,", b"b\n")
+    assert client.open("/a.csv", headers={"If-None-Match": '"1"'}).status_code == 304
+    assert [request.headers.get("If-None-Match") for request in api.requests] == [None, None, '"1"']
+    assert api.requests[1].query == {"sig": "x/y"}
+    assert api.requests[1].headers["Accept"] == "text/csv"
+    assert client.calls == 3
+
+
+def test_what_cannot_be_opened_is_refused_as_ever(api: Api, client: Client) -> None:
+    script(api, Answer(status=404))
+    with pytest.raises(NotFound):
+        client.open("/a.csv")
