@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg2
 import psycopg2.errors
+from psycopg2 import sql
 from warehouse.history import Counts
 from warehouse.rejects import Reject
 
@@ -17,6 +18,7 @@ from target_warehouse.column_text import DELIMITER
 from target_warehouse.encoder import EncodedBatch, Item, as_text
 from target_warehouse.errors import is_record_fault
 from target_warehouse.jsontext import dumps, loads
+from target_warehouse.merge_good import merge_good_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +32,8 @@ __all__ = ["Batch", "BatchLoad"]
 _DELIMITER: Final = DELIMITER.encode()
 _T = TypeVar("_T")
 
-_LINE: Final = re.compile(r"COPY \S+, line (\d+)")
+# Above it may stand what was wrong within a JSON value.
+_LINE: Final = re.compile(r"^COPY \S+, \w+ (\d+)", re.MULTILINE)
 
 
 @dataclass
@@ -68,6 +71,7 @@ class BatchLoad:
         cursor, staging, encoded = self.cursor, self.staging, self.encoded
         table = staging.table
         staging.ensure(cursor)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # at the commit no row would be named
         if encoded.rows:
             text = b"".join(encoded.blobs)
             encoded.blobs.clear()
@@ -107,35 +111,39 @@ class BatchLoad:
             return int(line[: line.index(_DELIMITER)])
 
         while error is not None:
-            # Where messages are in another language, halving finds it.
-            named = _LINE.match(error.diag.context or "")
+            # Where messages are in a language that says it otherwise, halving finds it.
+            named = _LINE.search(error.diag.context or "")
             if not named:
                 self._isolate(lines, copy, place, error)
                 return
             number = int(named[1])
-            self._refuse(place(lines[number - 1]), error)
+            self._refuse(place(lines[number - 1]), _message(error))
             copy(lines[: number - 1])
             lines = lines[number:]
             error = self._attempt(partial(copy, lines))
 
     def _merge(self) -> int:
         """Merge what is staged; return how many duplicates only Postgres could tell."""
-        places = range(len(self.batch.items))
         deduplicated = 0
-        error = self._attempt(lambda: self._merge_places(places))
+        error = self._attempt(self._merge_all)
         if isinstance(error, psycopg2.errors.CardinalityViolation):
             deduplicated = self.staging.deduplicate(self.cursor)
-            error = self._attempt(lambda: self._merge_places(places))
+            error = self._attempt(self._merge_all)
         if error is not None:
-            self._isolate(places, self._merge_places, lambda place: place, error)
+            self._merge_good()
         return deduplicated
 
-    def _merge_places(self, places: Sequence[int]) -> None:
-        created, updated = self.staging.merge(
-            self.cursor, places[0], places[-1] + 1, self._constants()
+    def _merge_all(self) -> None:
+        self.created, self.updated = self.staging.merge(
+            self.cursor, len(self.batch.items), self._constants()
         )
-        self.created += created
-        self.updated += updated
+
+    def _merge_good(self) -> None:
+        statement = self.staging.merge_statement(sql.SQL("$1"), sql.SQL("$2"), self._constants())
+        merged = merge_good_rows(self.cursor, statement, len(self.batch.items))
+        self.created, self.updated = merged.created, merged.updated
+        for place, message in merged.refused:
+            self._refuse(place, message)
 
     def _constants(self) -> dict[str, Any]:
         now = datetime.now(timezone.utc)
@@ -156,7 +164,7 @@ class BatchLoad:
     ) -> None:
         """Do by halves what failed as a whole, until the records at fault stand alone."""
         if len(parts) == 1:
-            self._refuse(place(parts[0]), error)
+            self._refuse(place(parts[0]), _message(error))
             return
         middle = len(parts) // 2
         for half in (parts[:middle], parts[middle:]):
@@ -177,9 +185,12 @@ class BatchLoad:
         self.cursor.execute("RELEASE SAVEPOINT attempt")
         return None
 
-    def _refuse(self, place: int, error: psycopg2.Error) -> None:
+    def _refuse(self, place: int, message: str) -> None:
         item = self.batch.items[place]
         record = item if isinstance(item, dict) else loads(bytes(item))
         key = dumps({name: record.get(name) for name in self.staging.key_fields})
-        message = ": ".join(filter(None, (error.diag.message_primary, error.diag.message_detail)))
         self.encoded.rejects[place] = Reject(key, as_text(item), "database", message)
+
+
+def _message(error: psycopg2.Error) -> str:
+    return ": ".join(filter(None, (error.diag.message_primary, error.diag.message_detail)))

@@ -32,7 +32,8 @@ __all__ = [
 
 _DATA_EXCEPTION: Final = "22"
 _INTEGRITY: Final = "23"
-_TOO_LARGE: Final = "54000"  # a value too long for an index
+_TOO_LARGE: Final = "54"  # a value too long for an index or too deep
+_RAISED: Final = "P0"  # by somebody's trigger
 _CONNECTION: Final = "08"
 _PASSING: Final = frozenset(
     {
@@ -95,8 +96,7 @@ class TerminatedError(SystemExit):
 
 def is_record_fault(error: psycopg2.Error) -> bool:
     """Tell whether one record's value is the reason."""
-    code = error.pgcode or ""
-    return code[:2] in {_DATA_EXCEPTION, _INTEGRITY} or code == _TOO_LARGE
+    return (error.pgcode or "")[:2] in {_DATA_EXCEPTION, _INTEGRITY, _TOO_LARGE, _RAISED}
 
 
 def is_passing(error: BaseException) -> bool:

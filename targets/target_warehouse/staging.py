@@ -214,26 +214,32 @@ class Staging:
         )
         return deleted
 
-    def merge(
-        self, cursor: Cursor, first: int, end: int, constants: Mapping[str, Any]
-    ) -> tuple[int, int]:
-        """Write the staged rows between two places.
+    def merge(self, cursor: Cursor, total: int, constants: Mapping[str, Any]) -> tuple[int, int]:
+        """Write the staged rows.
 
         Args:
             cursor: In the batch's transaction.
-            first: First place.
-            end: Place after the last.
-            constants: Values of the metadata columns that are the same for the batch.
+            total: Number of places.
+            constants: As for `merge_statement`.
 
         Returns:
             Rows created, rows updated.
         """
         # Values are composed in, for a % in a column's name would be taken for a placeholder.
-        cursor.execute(self._merge(first, end, constants))
+        cursor.execute(self.merge_statement(sql.Literal(0), sql.Literal(total), constants))
         created, updated = cursor.fetchone() or (0, 0)
         return int(created), int(updated)
 
-    def _merge(self, first: int, end: int, values: Mapping[str, Any]) -> sql.Composed:
+    def merge_statement(
+        self, first: sql.Composable, end: sql.Composable, values: Mapping[str, Any]
+    ) -> sql.Composed:
+        """Return what writes the staged rows from one place to before another.
+
+        Args:
+            first: First place.
+            end: Place after the last.
+            values: Of the metadata columns that are the same for the batch.
+        """
         copied = self.copied[1:]
         constants = [c for c in self.table.metadata if c not in copied]
         selected = [
@@ -254,8 +260,8 @@ class Staging:
             selected=sql.SQL(", ").join(selected),
             staging=self.name,
             place=sql.Identifier(SEQUENCE),
-            first=sql.Literal(first),
-            end=sql.Literal(end),
+            first=first,
+            end=end,
             conflict=self._conflict([*copied, *constants]),
         )
 

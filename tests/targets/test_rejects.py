@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import string
+from functools import partial
 from typing import Any
 
+import psycopg2
 import pytest
 from sqlalchemy.engine import make_url
-from target_warehouse.batch_load import BatchLoad
+from target_warehouse import session
 
 PROPERTIES: dict[str, Any] = {
     "id": {"type": "integer"},
@@ -76,25 +78,121 @@ def test_values_postgres_cannot_read(wh, messages):
     assert wh.counts() == [("s", "partial", 200, 0, 0, 0, 2, 0)]
 
 
-def test_a_bad_value_among_many_costs_few_statements(wh, messages, monkeypatch):
-    wh.query("CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, u uuid)")
-    attempts = []
-    attempt = BatchLoad._attempt
+@pytest.fixture
+def statements(monkeypatch):
+    """Return the list to which each statement of the target is added."""
+    sent = []
+
+    class Cursor(psycopg2.extensions.cursor):
+        def execute(self, statement, arguments=None):
+            sent.append(statement)
+            return super().execute(statement, arguments)
+
+        def copy_expert(self, statement, *arguments):
+            sent.append(statement)
+            return super().copy_expert(statement, *arguments)
+
     monkeypatch.setattr(
-        BatchLoad, "_attempt", lambda self, work: attempts.append(work) or attempt(self, work)
+        session.psycopg2, "connect", partial(psycopg2.connect, cursor_factory=Cursor)
     )
-    bad = (0, 1, 6_543, 9_999)
+    return sent
+
+
+def test_a_bad_value_among_many_costs_few_statements(wh, messages, statements):
+    wh.query("CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, u uuid)")
     good = "7c0ee8f8-6d3e-4a6a-9a53-3f2f5a0c2a55"
-    values = ["x" if i in bad else good for i in range(10_000)]
-    wh.load(
-        messages.schema("s", {"id": {"type": "integer"}, "u": {"type": "string"}}),
-        *(messages.record("s", id=i, u=value) for i, value in enumerate(values)),
-    )
-    assert wh.table("s") == [{"id": i, "u": good} for i in range(10_000) if i not in bad]
+    head = messages.schema("s", {"id": {"type": "integer"}, "u": {"type": "string"}})
+    wh.load(head)
+
+    def load(*bad):
+        statements.clear()
+        values = ["x" if i in bad else good for i in range(10_000)]
+        wh.load(head, *(messages.record("s", id=i, u=value) for i, value in enumerate(values)))
+        return len(statements)
+
+    bad = (0, 1, 6_543, 9_999)
+    assert load(*bad) - load() == 4 * len(bad) + 1  # one stores the rejects
+    assert wh.table("s") == [{"id": i, "u": good} for i in range(10_000)]
     assert [key["id"] for _, key, _, _ in wh.rejects()] == [*bad]
-    assert (
-        len(attempts) == len(bad) + 2
-    )  # of three statements, and a COPY of what is good before each
+
+
+CHECKED = "ALTER TABLE crm.s ADD CHECK (owner < 10)"
+REFERRING = """
+CREATE TABLE owners AS SELECT * FROM generate_series(0, 9) AS id;
+ALTER TABLE owners ADD PRIMARY KEY (id);
+ALTER TABLE crm.s ADD FOREIGN KEY (owner) REFERENCES owners
+"""
+TRIGGERED = """
+CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.owner > 9 THEN RAISE EXCEPTION 'owner % left', NEW.owner; END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER stop {} INSERT OR UPDATE ON crm.s FOR EACH ROW EXECUTE FUNCTION stop()
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (CHECKED, 'violates check constraint "s_owner_check"'),
+        (REFERRING, 'Key (owner)=(77) is not present in table "owners"'),
+        (f"{REFERRING} DEFERRABLE INITIALLY DEFERRED", "Key (owner)=(77) is not present"),
+        (TRIGGERED.format("BEFORE"), "owner 77 left"),
+        (TRIGGERED.format("AFTER"), "owner 77 left"),
+    ],
+    ids=["check", "foreign key", "deferred", "trigger before", "trigger after"],
+)
+def test_a_row_that_cannot_be_merged_costs_few_statements(wh, messages, statements, rule, reason):
+    head = messages.schema("s", {"id": {"type": "integer"}, "owner": {"type": "integer"}})
+    wh.load(head)
+    wh.query(rule)
+
+    def load(*bad):
+        statements.clear()
+        owners = [77 if i in bad else i % 10 for i in range(10_000)]
+        wh.load(head, *(messages.record("s", id=i, owner=owner) for i, owner in enumerate(owners)))
+        return len(statements)
+
+    assert load(7_777) - load() < 10
+    assert wh.table("s") == [{"id": i, "owner": i % 10} for i in range(10_000)]
+    assert [(key, error) for _, key, _, error in wh.rejects()] == [({"id": 7_777}, "database")]
+    assert reason in wh.query("SELECT message FROM sync_rejects")[0]["message"]
+    load(0, 1, 5_000, 9_999)
+    assert [key["id"] for _, key, _, _ in wh.rejects()] == [7_777, 0, 1, 5_000, 9_999]
+    assert wh.counts()[1:] == [
+        ("s", "partial", 9_999, 0, 0, 0, 1, 0),
+        ("s", "success", 1, 0, 9_999, 0, 0, 0),
+        ("s", "partial", 0, 0, 9_996, 0, 4, 0),
+    ]
+
+
+def test_a_broken_trigger_is_no_fault_of_the_records(wh, messages):
+    head = messages.schema("s", {"id": {"type": "integer"}, "owner": {"type": "integer"}})
+    wh.load(head)
+    wh.query(TRIGGERED.format("BEFORE").replace("NEW.owner > 9", "(SELECT count(*) FROM gone) > 9"))
+    with pytest.raises(Exception, match='relation "gone" does not exist'):
+        wh.load(head, messages.record("s", id=1, owner=1))
+    assert wh.rejects() == []
+
+
+def test_rows_may_refer_to_rows_after_them_though_one_is_refused(wh, messages):
+    head = messages.schema("s", {"id": {"type": "integer"}, "parent": {"type": "integer"}})
+    wh.load(head)
+    wh.query("ALTER TABLE crm.s ADD FOREIGN KEY (parent) REFERENCES crm.s")
+    wh.load(head, *(messages.record("s", id=i, parent=i % 50 + 1) for i in range(1, 51)),
+            messages.record("s", id=51, parent=99))  # fmt: skip
+    assert len(wh.table("s")) == 50
+    assert [key for _, key, _, _ in wh.rejects()] == [{"id": 51}]
+
+
+def test_a_batch_of_bad_rows_alone(wh, messages):
+    head = messages.schema("s", {"id": {"type": "integer"}, "owner": {"type": "integer"}})
+    wh.load(head)
+    wh.query(CHECKED)
+    wh.load(head, *(messages.record("s", id=i, owner=77) for i in range(3_000)))
+    assert wh.table("s") == []
+    assert wh.counts()[1] == ("s", "partial", 0, 0, 0, 0, 3_000, 0)
 
 
 def test_a_key_too_long_for_an_index(wh, messages):
