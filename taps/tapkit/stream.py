@@ -5,13 +5,14 @@ from __future__ import annotations
 import traceback
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.streams import Stream as SDKStream
 
 from tapkit import dates
+from tapkit.encoded import EncodedPage
 from tapkit.errors import (
     ConfigValidationError,
     FatalAPIError,
@@ -26,7 +27,7 @@ from tapkit.status import Status
 from tapkit.writer import Writer, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
 
     from singer_sdk.helpers.types import Context, Record
@@ -44,7 +45,8 @@ class Stream(SDKStream):
     """One stream of a CRM.
 
     A subclass says what differs: `name`, `primary_keys`, `replication_key`, `fields`, and in
-    `pages` how its records are read. A page is a list of records as the CRM gives them.
+    `pages` how its records are read. A page is a list of records as the CRM gives them, or where
+    `is_encoded` an `EncodedPage`.
 
     The bookmark is the largest replication value that was read. It moves only when everything
     before it was read: at the end, or on the way where `is_sorted`.
@@ -53,6 +55,8 @@ class Stream(SDKStream):
         fields: The field table.
         replace_by: Key columns of a parent: the records of one parent come together, and are all
             that it has. The target removes what is missing (schema keyword `x-replace-by`).
+        is_encoded: Whether `pages` gives records that are converted and encoded already. They go
+            out as they are, unless the user has them mapped, flattened or put into files.
         endpoint: Where the records come from, for sync_history.
         status: How this run of it is doing.
         is_cut: Whether `max_records` ended it.
@@ -63,6 +67,7 @@ class Stream(SDKStream):
 
     fields: Iterable[Field] = ()
     replace_by: ClassVar[tuple[str, ...]] = ()
+    is_encoded: ClassVar[bool] = False
     endpoint: str | None = None
     tap: Tap
 
@@ -83,7 +88,7 @@ class Stream(SDKStream):
         self.is_cut = False
 
     @abstractmethod
-    def pages(self) -> Iterator[list[Any]]:
+    def pages(self) -> Iterator[list[Any]] | Iterator[EncodedPage]:
         """Read the records, a page at a time, from `starting_point` on."""
 
     @property
@@ -120,6 +125,11 @@ class Stream(SDKStream):
         """Set the upper bound of what this run reads; the bookmark stays below it."""
         self._below = dates.text(moment)
 
+    @property
+    def selected_fields(self) -> list[Field]:
+        """The columns that the catalog selects; keys always are."""
+        return [field for field in self.table if self.mask["properties", field.name]]
+
     def expect(self, records: int) -> None:
         """Learn how many records there will be."""
         self.status.expected = (self.status.expected or 0) + records
@@ -152,10 +162,14 @@ class Stream(SDKStream):
         self._stream_version = self._initialized_at if whole else None
         self._prepare_writing()
         calls = self.tap.api_calls
+        direct = self.is_encoded and self._lean and write_messages
         try:
-            for record in super()._sync_records(context, write_messages=write_messages):
-                self.status.extracted += 1
-                yield record
+            if direct and self.ABORT_AT_RECORD_COUNT is None:
+                self._write_pages()
+            else:
+                for record in super()._sync_records(context, write_messages=write_messages):
+                    self.status.extracted += 1
+                    yield record
             self.status.finish(self.tap.api_calls - calls)
         except (FatalAPIError, RetriableAPIError, SkippableAPIError) as error:
             self.status.fail(str(error), self.tap.api_calls - calls)
@@ -168,22 +182,53 @@ class Stream(SDKStream):
             self.issues.summarize()
 
     def get_records(self, context: Context | None) -> Iterator[Any]:  # noqa: ARG002
+        for page in self._bounded_pages():
+            yield from page.records() if isinstance(page, EncodedPage) else page
+
+    def _bounded_pages(self) -> Iterator[list[Any] | EncodedPage]:
+        """The pages, as far as `max_records` lets them through."""
         limit: int = self.config.get("max_records") or 0
+        read = 0
         with Progress(f"{self.tap.crm_source} {self.name}") as progress:
             for page in self._checked_pages():
                 self._extracted_at = encode(dates.text(dates.now()))
                 progress.expect(self.status.expected)
-                room = max(limit - self.status.extracted, 0) if limit else len(page)
+                room = max(limit - read, 0) if limit else len(page)
                 self.is_cut = len(page) > room
                 if self.is_cut and self.replace_by and room:
                     room = len(page)  # the records of one parent are never parted
-                yield from page[:room]
-                progress.advance(min(len(page), room))
+                part = page[:room]
+                if isinstance(part, EncodedPage):
+                    for issues, keys in part.issues.values():
+                        self._report(issues, keys)
+                yield part
+                read += len(part)
+                progress.advance(len(part))
                 if self.is_cut:
                     self.logger.warning("Stopped %s at max_records=%d", self.name, limit)
                     return
 
-    def _checked_pages(self) -> Iterator[list[Any]]:
+    def _write_pages(self) -> None:
+        """Write the records of encoded pages: a page costs about what one record does otherwise."""
+        unsaid = 0
+        with self.get_record_counter() as counter, self.get_sync_timer():
+            for page in self._bounded_pages():
+                if not isinstance(page, EncodedPage) or not page:
+                    continue
+                end = b"".join((self._version, self._extracted_at, b"}\n"))
+                lines = (end + self._prefix).join(page.lines)
+                self._writer.write_line(b"".join((self._prefix, lines, end)))
+                self.state_manager.is_flushed = False
+                self.status.extracted += len(page)
+                counter.increment(len(page))
+                self._raise_high(page.high)
+                unsaid += len(page)
+                if unsaid >= self.STATE_MSG_FREQUENCY:
+                    unsaid = 0
+                    self._write_state_message()
+        self._write_state_message()
+
+    def _checked_pages(self) -> Iterator[list[Any] | EncodedPage]:
         """The pages; an answer that lacks what it must have fails the stream, not the run."""
         try:
             for page in self.pages():
@@ -196,10 +241,11 @@ class Stream(SDKStream):
             raise FatalAPIError(msg) from error
 
     def post_process(self, row: Any, context: Context | None = None) -> Record | None:  # noqa: ARG002
+        if self.is_encoded:
+            return cast("Record", row)
         record, issues = self.table.convert(row)
         if issues:
-            self.status.warnings += len(issues)
-            self.issues.report(issues, record)
+            self._report(issues, record)
         for name in self._deselected:
             record.pop(name, None)
         return record
@@ -220,9 +266,10 @@ class Stream(SDKStream):
         *,
         context: Context | None = None,  # noqa: ARG002
     ) -> None:
-        if not self.replication_key:
-            return
-        value = latest_record.get(self.replication_key)
+        if self.replication_key:
+            self._raise_high(latest_record.get(self.replication_key))
+
+    def _raise_high(self, value: str | None) -> None:
         if value is None or (self._below and value >= self._below):
             return
         if self._high is None or value > self._high:
@@ -244,6 +291,10 @@ class Stream(SDKStream):
         self._write_state_message()
 
     # Inside
+
+    def _report(self, issues: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        self.status.warnings += len(issues)
+        self.issues.report(issues, record)
 
     def _move_bookmark(self) -> None:
         """Move the bookmark to the largest value read, never back and never over a gap."""
