@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -104,6 +105,7 @@ class Client:
         self._patience = rate_limit_patience
         self._failures = 0
         self._skew = timedelta(0)
+        self._held_until = 0.0
         self._lock = threading.Lock()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = "crm-warehouse"
@@ -112,9 +114,16 @@ class Client:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None, *, limit: str = "") -> Any:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: str = "",
+    ) -> Any:
         """Send a GET; see `request`."""
-        return self.request("GET", path, params=params, limit=limit)
+        return self.request("GET", path, params=params, headers=headers, limit=limit)
 
     def post(self, path: str, body: Any, *, limit: str = "") -> Any:
         """Send a POST with a JSON body; see `request`."""
@@ -127,6 +136,7 @@ class Client:
         *,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
         limit: str = "",
     ) -> Any:
         """Send a request and give its decoded JSON answer, None for an empty one.
@@ -143,7 +153,10 @@ class Client:
             f"{self.base_url}{path}",
             params=params,
             data=None if body is None else msgspec.json.encode(body),
-            headers=None if body is None else {"Content-Type": "application/json"},
+            headers={
+                **({} if body is None else {"Content-Type": "application/json"}),
+                **(headers or {}),
+            },
             auth=self._auth,
         )
         response = self._send(request, path, limit)
@@ -193,10 +206,18 @@ class Client:
             )
             raise RetriableAPIError(msg) from error
 
+    def hold(self, seconds: float) -> None:
+        """Send nothing for so long: the API said that no more is allowed until then."""
+        self._held_until = max(self._held_until, time.monotonic() + seconds)
+
     def server_now(self) -> datetime:
         """The present by the API's clock, where that differs from ours by more than it can show."""
+        return self.server_time(now())
+
+    def server_time(self, moment: datetime) -> datetime:
+        """What the API's clock showed at a moment of ours, or up to a second later."""
         skew = self._skew
-        return now() + skew + RESOLUTION if abs(skew) > 2 * RESOLUTION else now()
+        return moment + skew + RESOLUTION if abs(skew) > 2 * RESOLUTION else moment
 
     def classify(self, response: requests.Response) -> Exception | None:
         """Turn a response into the error it stands for, or None for a success.
@@ -248,6 +269,8 @@ class Client:
     ) -> requests.Response:
         if limiter := self._limits.get(limit):
             limiter.try_acquire(limit)
+        while (wait := self._held_until - time.monotonic()) > 0:
+            time.sleep(wait)
         with self._lock:
             self.calls += 1
         prepared = self._session.prepare_request(request)

@@ -125,6 +125,10 @@ class Stream(SDKStream):
         """Set the upper bound of what this run reads; the bookmark stays below it."""
         self._below = dates.text(moment)
 
+    def keep_unread(self) -> None:
+        """What this run does not read stays: it turned out not to show all that there is."""
+        self._stream_version = None
+
     @property
     def selected_fields(self) -> list[Field]:
         """The columns that the catalog selects; keys always are."""

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from datetime import timedelta
 from decimal import Decimal
 from itertools import chain, repeat
 
 import pytest
+from tapkit import dates
 from tapkit.auth import BearerAuth, OAuthRefreshAuth
 from tapkit.client import Client
 from tapkit.errors import (
@@ -150,6 +152,33 @@ def test_the_api_clock_rules_where_it_differs(api: Api, client: Client) -> None:
     script(api, Answer({}, headers={"Date": "Fri, 20 Nov 2099 10:00:00 GMT"}))
     client.get("/x")
     assert client.server_now().year == 2099
+
+
+def test_a_moment_of_ours_is_told_by_the_api_clock(api: Api, client: Client) -> None:
+    began = dates.now()
+    assert client.server_time(began) == began
+    script(api, Answer({}, headers={"Date": "Fri, 20 Nov 2099 10:00:00 GMT"}))
+    client.get("/x")
+    shown = client.server_time(began)
+    assert abs(shown - dates.parse_datetime("2099-11-20T10:00:00Z")) < timedelta(seconds=5)
+
+
+def test_headers_can_be_given(api: Api, client: Client) -> None:
+    script(api, Answer({}), Answer({}))
+    client.get("/x", headers={"If-Modified-Since": "2026-01-01T00:00:00+00:00"})
+    client.request("POST", "/x", body={}, headers={"X-One": "1"})
+    first, second = (request.headers for request in api.requests)
+    assert first["If-Modified-Since"] == "2026-01-01T00:00:00+00:00"
+    assert (second["X-One"], second["Content-Type"]) == ("1", "application/json")
+
+
+def test_nothing_is_sent_while_requests_are_held(api: Api, client: Client) -> None:
+    script(api, Answer({}))
+    began = time.monotonic()
+    client.hold(0.3)
+    client.hold(0.1)
+    client.get("/x")
+    assert 0.3 <= time.monotonic() - began < 3
 
 
 class TestOAuth:

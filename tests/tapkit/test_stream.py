@@ -181,6 +181,20 @@ def test_an_incremental_run_starts_before_the_bookmark_and_has_no_version(api: A
     assert states(messages)[0]["sync"] == {}
 
 
+def test_a_whole_read_that_turns_out_to_be_none_removes_nothing(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pages(stream: Things) -> Iterator[list[Any]]:
+        yield THINGS
+        stream.keep_unread()
+
+    monkeypatch.setattr(Things, "pages", pages)
+    messages = run(api)
+    assert len(of(messages, "RECORD", "things")) == 3
+    assert of(messages, "ACTIVATE_VERSION", "things") == []
+    assert states(messages)[-1]["bookmarks"]["things"] != {}
+
+
 def test_the_bookmark_never_moves_back(api: Api) -> None:
     api.answer = lambda _: Answer({"rows": THINGS[:1]})
     last = states(run(api, BOOKMARK))[-1]["bookmarks"]["things"]
