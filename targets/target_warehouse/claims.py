@@ -38,7 +38,6 @@ class Claims:
         claim = (schema, table)
         end = time.monotonic() + self._patience
         waiting = False
-        # One short transaction per look, so that a signal ends the waiting.
         while not self._session.transaction(lambda cursor, _: _take(cursor, claim)):
             if time.monotonic() >= end:
                 raise _busy(claim)
@@ -57,6 +56,7 @@ class Claims:
         end = time.monotonic() + _LOST
         for claim in sorted(self._held):
             while not _take(cursor, claim):
+                self._session.checkpoint()
                 if time.monotonic() >= end:
                     raise _busy(claim)
                 time.sleep(_PAUSE)

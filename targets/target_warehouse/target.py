@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from singer_sdk.exceptions import RecordsWithoutSchemaException
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["TargetWarehouse"]
 
 logger = logging.getLogger("target-warehouse")
+
+_PATIENCE: Final = 10.0  # seconds for the server, once a signal has come
 
 
 class TargetWarehouse(SQLTarget):
@@ -68,6 +70,7 @@ class TargetWarehouse(SQLTarget):
         self._versions: dict[str, int] = {}
         self._discarded: list[int] = []
         self._terminated: int | None = None
+        self._is_writing = False
         self._watermark = Watermark(self._write_state_message)
 
     @cached_property
@@ -78,8 +81,8 @@ class TargetWarehouse(SQLTarget):
             libpq_url(self.target_connector.sqlalchemy_url),
             retries=self.config["connection_retries"],
             keep=not self.config["dry_run"],
+            checkpoint=self._stop_if_terminated,
         )
-        session.checkpoint = self._stop_if_terminated
         return Run(session, source, self.config)
 
     @property
@@ -104,9 +107,10 @@ class TargetWarehouse(SQLTarget):
             yield
         except BaseException as error:
             with suppress(TargetError, TerminatedError, BrokenPipeError):
-                if self._terminated:
-                    run.session.interrupt()
                 run.session.wait()
+            if self._terminated:
+                with suppress(TargetError, TerminatedError, BrokenPipeError):
+                    run.session.stop(_PATIENCE)
             self._terminated = None
             try:
                 run.fail(error)
@@ -116,14 +120,17 @@ class TargetWarehouse(SQLTarget):
             raise
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Leave by an exception: what is under way rolls back and nothing is emitted."""
+        """Let the run end where it next looks; an exception just anywhere could leave locks behind.
+
+        But at once where nobody takes the states.
+        """
         for ignored in (signal.SIGINT, signal.SIGTERM):
             signal.signal(ignored, signal.SIG_IGN)
         self._terminated = signum
-        raise TerminatedError(signum)
+        if self._is_writing:
+            raise TerminatedError(signum)
 
     def _stop_if_terminated(self) -> None:
-        """Raise again what C code has swallowed: psycopg2 does while it decodes a notice."""
         if self._terminated:
             raise TerminatedError(self._terminated)
 
@@ -326,6 +333,11 @@ class TargetWarehouse(SQLTarget):
                 self.run.streams[name].bookmark_after = jsontext.plain(bookmark)
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        if not self.config["dry_run"]:
+        if self.config["dry_run"]:
+            return
+        self._is_writing = True
+        try:
             sys.stdout.write(f"{jsontext.dumps(state, exact=True)}\n")
             sys.stdout.flush()
+        finally:
+            self._is_writing = False

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import threading
 from contextlib import closing, suppress
 from typing import Any
 
 import psycopg2
 import pytest
+from sqlalchemy.engine import make_url
 from target_warehouse.session import Session
 
 PROPERTIES: dict[str, Any] = {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}
@@ -99,6 +101,115 @@ def test_terminated_while_the_server_is_at_work(wh, messages, waiting):
     assert (process.returncode, out) == (128 + signal.SIGTERM, b""), errors
     assert wh.table("s") == [{"id": 0, "v": "before"}]
     assert wh.counts()[1] == ("s", "failed", 0, 0, 0, 0, 0, 0)
+
+
+def check_terminated(process) -> None:
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=8)
+    out, errors = process.communicate()
+    assert (process.returncode, out) == (128 + signal.SIGTERM, b""), errors
+    assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize("lock", ["load of crm.s", "runs in public", "crm.s"])
+def test_terminated_while_it_waits_for_another_run(wh, messages, lock):
+    if lock == "crm.s":  # whose turn it is to create a table comes after the history
+        wh.load(messages.schema("other", PROPERTIES))
+    with closing(psycopg2.connect(wh.url)) as other, other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (lock,))
+        process = wh.process(batch_size_rows=1)
+        process.stdin.write(wh.lines(messages.schema("s", PROPERTIES), messages.record("s", id=1)))
+        if lock == "load of crm.s":
+            wait_for_line(process, b"Waiting for another run that loads crm.s")
+        else:
+            wh.wait_for(lambda: wh.query(BLOCKED))
+        check_terminated(process)
+    if lock != "runs in public":
+        assert wh.history()[-1]["error_message"] == "Terminated by signal 15"
+
+
+def wait_for_line(process, text: bytes) -> None:
+    for line in process.stderr:
+        if text in line:
+            return
+    pytest.fail("The target has ended")
+
+
+class Proxy(threading.Thread):
+    """Stands before a server until it is told to go silent: it listens, and answers nobody."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.server = make_url(url)
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.silent = False
+        self.sockets: list[socket.socket] = []
+        self.unanswered = 0
+        host, port = self.door.getsockname()
+        self.url = self.server.set(host=host, port=port, query={}).render_as_string(
+            hide_password=False
+        )
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            with suppress(OSError):
+                client, _ = self.door.accept()
+                self.sockets.append(client)
+                if self.silent:
+                    self.unanswered += 1
+                    continue
+                server = self.connect()
+                self.sockets.append(server)
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self.carry, args=pair, daemon=True).start()
+                continue
+            return
+
+    def connect(self) -> socket.socket:
+        port = self.server.port or 5432
+        if self.server.host:
+            return socket.create_connection((self.server.host, port))
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{self.server.query['host']}/.s.PGSQL.{port}")
+        return server
+
+    @staticmethod
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def hang_up(self) -> None:
+        for each in self.sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.sockets.clear()
+
+
+@pytest.fixture
+def proxy(wh):
+    proxy = Proxy(wh.url)
+    yield proxy
+    proxy.hang_up()
+    proxy.door.shutdown(socket.SHUT_RDWR)
+    proxy.door.close()
+    proxy.join()
+
+
+def test_terminated_while_it_connects_to_a_server_that_is_silent(wh, messages, proxy):
+    process = wh.process(sqlalchemy_url=proxy.url, batch_size_rows=1)
+    head = messages.schema("s", PROPERTIES)
+    process.stdin.write(wh.lines(head, messages.record("s", id=0, v="value 0")))
+    wh.wait_for(lambda: stored(wh) == 1)
+    proxy.silent = True
+    proxy.hang_up()
+    process.stdin.write(wh.lines(messages.record("s", id=1)))
+    wh.wait_for(lambda: proxy.unanswered)
+    check_terminated(process)
+    check_second_run(wh, messages)
+    assert wh.history()[0]["status"] == "failed"
 
 
 def feed(pipe, data: bytes) -> None:
