@@ -3,6 +3,7 @@
 SingerSDKError
 ├── FatalAPIError              ends the stream; the other streams go on
 │   ├── AccessDenied           a scope or subscription is missing
+│   ├── FileProblem            a file is missing, damaged, or not as described
 │   ├── PageLoop               paging repeats itself
 │   └── RunEnded               ends the whole run; state is kept
 │       ├── Unauthorized       the credentials are wrong
@@ -33,6 +34,7 @@ __all__ = [
     "BadRequest",
     "ConfigValidationError",
     "FatalAPIError",
+    "FileProblem",
     "NotFound",
     "PageLoop",
     "QuotaExhausted",
@@ -51,6 +53,10 @@ class AccessDenied(FatalAPIError):
 
 class BadRequest(FatalAPIError):
     """The API does not understand the request, or does not have what it asks for."""
+
+
+class FileProblem(FatalAPIError):
+    """A file is missing, damaged, or not as it was described."""
 
 
 class PageLoop(FatalAPIError):

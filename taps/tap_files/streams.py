@@ -1,0 +1,186 @@
+"""One stream of tap-files: some files of one kind are one table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.streams import Stream as SDKStream
+from tapkit.fields import Field, FieldTable
+from tapkit.files.layout import Layout
+from tapkit.files.rows import EXTRA, ROW
+from tapkit.files.stream import FILE, FILE_FIELDS, TROUBLES, FileStream
+from tapkit.issues import IssueLog
+
+from tap_files.columns import Columns, source
+from tap_files.inference import FITS, join, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tapkit.files.places import Files
+    from tapkit.files.rows import Rows
+    from tapkit.tap import Tap
+
+__all__ = ["Table"]
+
+SAMPLE = 1000
+"""Rows of a file from which types are inferred, unless a setting says otherwise."""
+
+
+class StartOver(Exception):
+    """A column became text; rows that were sent before have to be sent as text."""
+
+
+class Table(FileStream):
+    """The rows of files, in columns that the settings declare or that their values show.
+
+    Types that nobody declared are inferred from a sample and kept in the state. A later value that
+    does not fit makes its column wider for good: whole numbers become fractions as they are; once
+    a column becomes text all files are read again, so that each value is the text in its file.
+
+    State: `columns`, column → inferred type.
+    """
+
+    def __init__(self, tap: Tap, settings: Mapping[str, Any], files: Files) -> None:
+        self.settings = settings
+        self.layout = Layout.from_settings(settings)
+        self._key = tuple(settings.get("key") or (FILE, ROW))
+        self._columns = Columns(settings, self.layout, self._key)
+        self.fields = self._fields()
+        paths = settings["path"]
+        super().__init__(tap, [paths] if isinstance(paths, str) else paths, files, settings["name"])
+        self._learn()
+
+    @property
+    def primary_keys(self) -> Sequence[str]:
+        return self._key
+
+    @primary_keys.setter
+    def primary_keys(self, new_value: Sequence[str]) -> None:
+        """Leave it as it is: settings say what the key is, not a catalog of an older day."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        asked = ("key", "columns", "naming", "infer_types")
+        return {name: self.settings.get(name) for name in asked}
+
+    def key(self, heading: str) -> str | None:
+        name = self._columns.name(heading)
+        return None if name is None else source(name)
+
+    def keys(self, headings: list[str]) -> Sequence[str | None]:
+        names = self._columns.names(headings)
+        return [None if name is None else source(name) for name in names]
+
+    def prepare(self, page: list[dict[str | None, Any]], *, is_typed: bool) -> None:
+        """Make sure that the columns hold the values of a page.
+
+        Raises:
+            StartOver: Rows that were sent already have to be sent again.
+        """
+        before = dict(self._columns.kinds)
+        self._widen(page, is_typed=is_typed)
+        if self._columns.kinds == before:
+            return
+        self._adopt()
+        if (self.status.extracted or self.known) and self._became_text(before):
+            raise StartOver
+        self._announce()
+
+    def pages(self) -> Iterator[list[Any]]:
+        while True:
+            try:
+                yield from super().pages()
+            except StartOver:
+                self.read_all()
+                version = (self._stream_version or self._initialized_at) + 1
+                self._stream_version = version if self.reads_everything else None
+                self._announce()
+            else:
+                return
+
+    def remember(self, state: dict[str, Any]) -> None:
+        state["columns"] = self._columns.kinds
+
+    # Inside
+
+    def _learn(self) -> None:
+        """Learn the columns: from the runs before, and from a sample of what is to be read now."""
+        if self.known:
+            self._columns.kinds.update(self.stream_state.get("columns") or {})
+        before = dict(self._columns.kinds)
+        try:
+            read = self.plan.read
+            for place, file in [*read[:1], *read[1:][-1:]]:
+                with self.opened(place, file) as (rows, _):
+                    self._sample(rows)
+        except TROUBLES as error:
+            self.logger.warning("%s could not be sampled: %s", self.name, error)
+        self._adopt()
+        if self._became_text(before):
+            self.read_all()
+
+    def _sample(self, rows: Rows) -> None:
+        size = self.settings.get("sample_rows") or SAMPLE
+        sample: list[dict[str | None, Any]] = []
+        for page in rows.pages():
+            sample += page[: size - len(sample)]
+            if len(sample) >= size:
+                break
+        kinds = self._columns.kinds
+        for key in rows.keys:
+            if key is not None:
+                kinds.setdefault(_column(key), None)
+        self._widen(sample, is_typed=rows.is_typed)
+
+    def _widen(self, rows: list[dict[str | None, Any]], *, is_typed: bool) -> None:
+        """Make the columns' types as wide as some rows need."""
+        kinds = self._columns.kinds
+        for key in dict.fromkeys(key for row in rows for key in row):
+            if key is not None and key not in {FILE, ROW, EXTRA}:
+                kinds.setdefault(_column(key), None)
+        for name, kind in self._columns.inferred.items():
+            if kind == "string":
+                continue
+            key = source(name)
+            values = [value for row in rows if (value := row.get(key)) is not None]
+            if kind is not None and all(map(FITS[kind], values)):
+                continue
+            kinds[name] = join(kind, self._kind(values, is_typed=is_typed))
+
+    def _kind(self, values: Iterable[Any], *, is_typed: bool) -> str | None:
+        if not self.settings.get("infer_types", True):
+            return "string"
+        kind: str | None = None
+        for value in values:
+            kind = join(kind, kind_of(value, is_typed=is_typed))
+            if kind == "string":
+                break
+        return kind
+
+    def _became_text(self, before: Mapping[str, str | None]) -> bool:
+        """Whether a column that had another type is text now."""
+        now = self._columns.inferred
+        return any(kind != "string" and now.get(name) == "string" for name, kind in before.items())
+
+    def _fields(self) -> list[Field]:
+        own = [field for field in FILE_FIELDS if self.is_numbered or field.name in self._key]
+        return [*self._columns.fields, *own]
+
+    def _adopt(self) -> None:
+        """Have the columns as they are known now."""
+        self._columns.settle()
+        self.fields = self._fields()
+        self.table = FieldTable(self.fields)
+        self.issues = IssueLog(self.tap.crm_source, self.table, self.primary_keys, self.logger)
+
+    def _announce(self) -> None:
+        """Tell the target of the columns, between two records."""
+        self.tap.mapper.register_raw_stream_schema(self.name, self.schema, self.primary_keys)
+        self._stream_maps = []
+        SDKStream._write_schema_message(self)  # noqa: SLF001  # ours begins the stream
+        self._prepare_writing()
+
+
+def _column(key: str) -> str:
+    return key.replace("\0", ".")

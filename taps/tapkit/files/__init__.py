@@ -1,0 +1,1 @@
+"""Reading files: where they are, how they are written, and which of them changed."""

@@ -1,0 +1,254 @@
+"""Where files are: on this machine, or wherever fsspec reaches; the web has modules of its own.
+
+A place knows its files and which of them changed, and opens them. It never holds a whole one.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+
+from tapkit import dates
+from tapkit.errors import AccessDenied, ConfigValidationError, FileProblem, RetriableAPIError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapkit.client import Client
+
+__all__ = ["FileInfo", "FileOptions", "Files", "Place"]
+
+BUFFER: Final = 1 << 18
+"""Bytes fetched at once."""
+
+SCHEMES: Final = {
+    "": "tapkit.files.places:LocalPlace",
+    "file": "tapkit.files.places:LocalPlace",
+    "http": "tapkit.files.web:WebPlace",
+    "https": "tapkit.files.web:WebPlace",
+    "github": "tapkit.files.github:GitHubPlace",
+}
+"""Scheme of a path → the place that understands it; all others are fsspec's."""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file.
+
+    Attributes:
+        name: What logs, rows and the state call it; holds no secret.
+        version: Differs when the content does; None where that is not known before it is opened.
+        modified: When it was changed last, in the form of `dates.text`, where that is known.
+        size: Bytes, where that is known.
+        address: What its place finds it by.
+    """
+
+    name: str
+    version: str | None = None
+    modified: str | None = None
+    size: int | None = None
+    address: str = ""
+
+
+@dataclass
+class FileOptions:
+    """What it takes to get at files: credentials, and other hosts than the usual.
+
+    Attributes:
+        access_token: Bearer token for HTTP(S).
+        username: For HTTP(S); with `password`.
+        password: For HTTP(S).
+        github_token: For private repositories, and for more than 60 requests an hour.
+        github_url: GitHub's API.
+        github_raw_url: Where public files are without a token; empty for nowhere.
+        storage_options: fsspec protocol → arguments of its file system.
+        max_tries: Tries of one request.
+    """
+
+    access_token: str | None = None
+    username: str | None = None
+    password: str | None = None
+    github_token: str | None = None
+    github_url: str = "https://api.github.com"
+    github_raw_url: str = "https://raw.githubusercontent.com"
+    storage_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    max_tries: int = 10
+
+
+class Place(ABC):
+    """One path of the settings, which may be a pattern.
+
+    Args:
+        path: The path.
+        files: All places of the tap, which share options and connections.
+    """
+
+    def __init__(self, path: str, files: Files) -> None:
+        self.path = path
+        self.files = files
+
+    @abstractmethod
+    def find(self, known: Mapping[str, str | None]) -> list[FileInfo]:
+        """List the files that are there now.
+
+        Args:
+            known: Name → version of what was read before.
+
+        Raises:
+            FatalAPIError: The place cannot be reached, or a file that was named is not there.
+        """
+
+    @abstractmethod
+    def open(self, file: FileInfo) -> tuple[BinaryIO, FileInfo]:
+        """Open a file for reading from its start, and tell what is known of it now.
+
+        Raises:
+            FatalAPIError: It cannot be opened.
+        """
+
+    def is_current(self, file: FileInfo) -> bool:  # noqa: ARG002
+        """Whether an opened file is still what it was when it was opened."""
+        return True
+
+
+class Files:
+    """Opens places by the scheme of their path; the source kind `file`.
+
+    Attributes:
+        calls: Requests sent so far by all places.
+    """
+
+    def __init__(self, options: FileOptions | None = None) -> None:
+        self.options = options or FileOptions()
+        self.clients: dict[str, Client] = {}
+        self.listings = 0
+
+    @property
+    def calls(self) -> int:
+        """Requests sent so far."""
+        return self.listings + sum(client.calls for client in self.clients.values())
+
+    def place(self, path: str) -> Place:
+        """Give the place that a path names.
+
+        Raises:
+            ConfigValidationError: No library reads such a path.
+        """
+        kind = SCHEMES.get(scheme(path), "tapkit.files.places:FsspecPlace")
+        place: Place = resolve_name(kind)(path, self)
+        return place
+
+
+class LocalPlace(Place):
+    """Files on this machine."""
+
+    def find(self, known: Mapping[str, str | None]) -> list[FileInfo]:  # noqa: ARG002
+        path = self.path
+        if scheme(path) == "file":
+            path = unquote(urlsplit(path).path)
+        path = str(Path(path).expanduser())
+        if Path(path).is_file():
+            return [_local(path)]
+        if not glob.has_magic(path):
+            raise FileProblem(f"There is no file {path}")
+        return [_local(name) for name in glob.glob(path, recursive=True) if Path(name).is_file()]  # noqa: PTH207  # keeps paths as they are written
+
+    def open(self, file: FileInfo) -> tuple[BinaryIO, FileInfo]:
+        try:
+            stream = Path(file.address).open("rb", buffering=BUFFER)
+        except OSError as error:
+            raise FileProblem(f"{file.name} cannot be opened ({error.strerror})") from error
+        return stream, _local(file.address)
+
+    def is_current(self, file: FileInfo) -> bool:
+        return Path(file.address).exists() and _local(file.address).version == file.version
+
+
+class FsspecPlace(Place):
+    """Files wherever fsspec reaches: S3 and what speaks like it, Azure, Google, SFTP …"""
+
+    def __init__(self, path: str, files: Files) -> None:
+        super().__init__(path, files)
+        protocol = scheme(path)
+        options = files.options.storage_options.get(protocol, {})
+        try:
+            self._fs, self._pattern = fsspec.core.url_to_fs(
+                path, skip_instance_cache=True, use_listings_cache=False, **options
+            )
+        except (ImportError, ValueError, TypeError) as error:
+            needs = (
+                "install crm-warehouse[s3]" if protocol == "s3" else "see fsspec for what it needs"
+            )
+            what = f"Paths of {protocol}:// cannot be read ({type(error).__name__}); {needs}."
+            raise ConfigValidationError(what, errors=[what]) from error
+        self._protocol = protocol
+
+    def find(self, known: Mapping[str, str | None]) -> list[FileInfo]:  # noqa: ARG002
+        self.files.listings += 1
+        try:
+            if not glob.has_magic(self._pattern) or self._fs.isfile(self._pattern):
+                return [self._info(self._fs.info(self._pattern))]
+            found = self._fs.glob(self._pattern, detail=True)
+        except FileNotFoundError:
+            raise FileProblem(f"There is no file {self.path}") from None
+        except OSError as error:
+            raise _refused(self.path, error) from error
+        return [self._info(info) for info in found.values() if info["type"] == "file"]
+
+    def open(self, file: FileInfo) -> tuple[BinaryIO, FileInfo]:
+        self.files.listings += 1
+        try:
+            stream = self._fs.open(file.address, "rb", cache_type="readahead", block_size=1 << 22)
+        except OSError as error:
+            raise _refused(file.name, error) from error
+        return cast("BinaryIO", io.BufferedReader(stream, BUFFER)), file
+
+    def is_current(self, file: FileInfo) -> bool:
+        self.files.listings += 1
+        try:
+            return self._info(self._fs.info(file.address)).version == file.version
+        except OSError:
+            return False
+
+    def _info(self, info: Mapping[str, Any]) -> FileInfo:
+        moment = info.get("LastModified") or info.get("last_modified") or info.get("mtime")
+        modified = dates.text(dates.parse_datetime(moment)) if moment else None
+        version = info.get("ETag") or info.get("etag") or info.get("md5Hash")
+        if version is None and modified is not None:
+            version = f"{modified}-{info.get('size')}"
+        name = f"{self._protocol}://{info['name'].lstrip('/')}"
+        return FileInfo(name, version, modified, info.get("size"), info["name"])
+
+
+def scheme(path: str) -> str:
+    """The scheme of a path, lower case; none for a path on this machine."""
+    return path.partition("://")[0].lower() if "://" in path else ""
+
+
+def _local(path: str) -> FileInfo:
+    try:
+        stat = os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        raise FileProblem(f"{path} cannot be read ({error.strerror})") from error
+    modified = datetime.fromtimestamp(stat.st_mtime_ns // 1000 / 1e6, tz=timezone.utc)
+    version = f"{stat.st_mtime_ns}-{stat.st_size}"
+    return FileInfo(path, version, dates.text(modified), stat.st_size, path)
+
+
+def _refused(name: str, error: OSError) -> Exception:
+    """What an error of a store means; its text may quote what was sent, and stays out."""
+    if isinstance(error, PermissionError):
+        return AccessDenied(f"The credentials may not read {name}")
+    if isinstance(error, FileNotFoundError):
+        return FileProblem(f"There is no file {name}")
+    return RetriableAPIError(f"{name} cannot be reached ({type(error).__name__})")

@@ -1,0 +1,287 @@
+"""The base of streams that are files: which of them to read, and what became of them."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tapkit.errors import FatalAPIError, FileProblem, RetriableAPIError, SkippableAPIError
+from tapkit.fields import ISSUES, Field
+from tapkit.files.layout import Layout
+from tapkit.files.rows import EXTRA, ROW, read
+from tapkit.files.text import readable
+from tapkit.stream import DELETED_AT, Stream
+from tapkit import dates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from singer_sdk.helpers.types import Context, Record
+
+    from tapkit.files.places import FileInfo, Files, Place
+    from tapkit.files.rows import Rows
+    from tapkit.tap import Tap
+
+__all__ = ["FILE", "FILE_FIELDS", "FileStream", "Plan"]
+
+FILE = "source_file"
+FILE_FIELDS = (
+    Field(FILE, description="The file that the row is in"),
+    Field(ROW, "integer", description="Its number in the file; the first row of data is 1"),
+    DELETED_AT,
+)
+"""The columns of a stream whose rows have no key of their own."""
+TROUBLES = (FatalAPIError, RetriableAPIError, SkippableAPIError)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to read.
+
+    Attributes:
+        files: All that are there, in the order in which they count.
+        read: Those of them to read now.
+        gone: Names of those that were read before and are not there any more.
+        whole: Whether rows that are not read are gone.
+    """
+
+    files: Sequence[tuple[Place, FileInfo]]
+    read: Sequence[tuple[Place, FileInfo]]
+    gone: Sequence[str]
+    whole: bool
+
+
+class FileStream(Stream):
+    """The rows of some files.
+
+    State: `files`, name → {version, modified, size, rows} of what was read; `layout`, a checksum
+    of the settings that it was read with. Files that are not in it or have another version are
+    read, each from its start. It moves when all that had to be read was read to its end.
+
+    What vanished from a replaced file, or with it:
+
+    - Where file and row number are the key, a file stands for itself: its rows are replaced, and
+      those beyond its end and those of removed files marked deleted.
+    - Where rows have a key of their own, no file tells what another one holds: once one was
+      replaced or removed all are read, and the target marks the rows that did not come.
+    - Later files win over earlier ones. What follows a changed file is read again, so that it
+      still does.
+
+    Attributes:
+        layout: How the files are written.
+    """
+
+    layout: Layout = Layout()
+
+    def __init__(
+        self, tap: Tap, paths: Sequence[str], files: Files, name: str | None = None
+    ) -> None:
+        self._paths = paths
+        self._files = files
+        self._revised: Plan | None = None
+        super().__init__(tap, name=name)
+        self.status.endpoint = ", ".join(paths)[:200] if len(paths) > 1 else None
+
+    # For subclasses
+
+    def key(self, heading: str) -> str | None:
+        """Tell under which key a row has a heading's value; None leaves it out."""
+        return heading
+
+    def keys(self, headings: list[str]) -> Sequence[str | None]:
+        """Tell the same for all headings of a file, and whether they are what the stream needs.
+
+        Raises:
+            FileProblem: They do not fit.
+        """
+        wanted = {field.source for field in self.table} - {FILE, ROW, DELETED_AT.name}
+        if self.layout.missing_headings == "fail" and (missing := wanted - {*headings}):
+            raise FileProblem(f"headings are missing: {', '.join(sorted(missing))}")
+        return list(map(self.key, headings))
+
+    def prepare(self, page: list[dict[str | None, Any]], *, is_typed: bool) -> None:
+        """Look at rows before they are converted."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes rows look different once it is changed, beside the layout."""
+        return {"key": list(self.primary_keys), "fields": [[f.name, f.type] for f in self.fields]}
+
+    # What to read
+
+    @cached_property
+    def known(self) -> dict[str, dict[str, Any]]:
+        """The files that runs before read, unless they were to be read differently."""
+        state = self.stream_state
+        files = state.get("files") if state.get("layout") == self._checksum else None
+        return dict(files or {})
+
+    @property
+    def plan(self) -> Plan:
+        """What this run reads.
+
+        Raises:
+            FatalAPIError: A place cannot be reached, or holds no file.
+        """
+        return self._revised or self._first_plan
+
+    @cached_property
+    def _first_plan(self) -> Plan:
+        places = [self._files.place(path) for path in self._paths]
+        versions = {name: entry.get("version") for name, entry in self.known.items()}
+        found = [
+            (file.modified or "", number, file.name, place, file)
+            for number, place in enumerate(places)
+            for file in place.find(versions)
+        ]
+        files = {
+            name: (place, file) for _, _, name, place, file in sorted(found, key=lambda it: it[:3])
+        }
+        if not files and self.layout.no_files == "fail":
+            raise FileProblem(f"No file matches {', '.join(self._paths)}")
+        gone = [name for name in self.known if name not in files]
+        files = self._recent(files)
+        return self._planned(list(files.values()), gone, versions)
+
+    def _recent(
+        self, files: dict[str, tuple[Place, FileInfo]]
+    ) -> dict[str, tuple[Place, FileInfo]]:
+        """Without those that were changed before the start date."""
+        start = dates.text(self.tap.start_date) if self.tap.start_date else ""
+        return {
+            name: (place, file)
+            for name, (place, file) in files.items()
+            if not file.modified or file.modified >= start
+        }
+
+    def _planned(
+        self,
+        files: list[tuple[Place, FileInfo]],
+        gone: list[str],
+        versions: Mapping[str, str | None],
+    ) -> Plan:
+        changed = [
+            file.version is None or versions.get(file.name) != file.version for _, file in files
+        ]
+        deletes = self.layout.vanished_rows == "delete" and not self.tap.start_date
+        if self.is_numbered:
+            read = [it for it, is_changed in zip(files, changed, strict=True) if is_changed]
+        else:
+            replaced = any(
+                is_changed and file.name in versions
+                for (_, file), is_changed in zip(files, changed, strict=True)
+            )
+            first = changed.index(True) if True in changed else len(files)
+            read = files if deletes and (replaced or gone) else files[first:]
+        return Plan(files, read, gone, deletes and len(read) == len(files) and bool(files or gone))
+
+    def read_all(self) -> None:
+        """Begin anew, with all files, and forget what was read."""
+        whole = self.layout.vanished_rows == "delete" and not self.tap.start_date
+        self._revised = replace(self.plan, read=self.plan.files, whole=whole)
+        self.known.clear()
+        self.stream_state.pop("files", None)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether file and row number are the key."""
+        return tuple(self.primary_keys) == (FILE, ROW)
+
+    @property
+    def reads_everything(self) -> bool:
+        try:
+            return self.plan.whole
+        except TROUBLES:
+            return False  # `pages` meets it again, and says so
+
+    # Reading
+
+    def pages(self) -> Iterator[list[Any]]:
+        plan = self.plan
+        for place, file in plan.read:
+            yield from self._pages_of(place, file)
+        if self.layout.vanished_rows == "delete" and self.is_numbered and not plan.whole:
+            for name in plan.gone:
+                yield from self._vanished(name, 0)
+        for name in plan.gone:
+            self.known.pop(name)
+
+    @contextmanager
+    def opened(self, place: Place, file: FileInfo) -> Iterator[tuple[Rows, FileInfo]]:
+        """Open a file; its headings are checked, its rows still to be read."""
+        stream, file = place.open(file)
+        with closing(stream), readable(file.name):
+            rows = read(stream, file.name, self.layout)
+            rows.key = self.key
+            headings = rows.headings()
+            if headings is not None:
+                rows.keys = self.keys(headings)
+            yield rows, file
+
+    def _pages_of(self, place: Place, file: FileInfo) -> Iterator[list[Any]]:
+        names_file = FILE in self.table.fields
+        with self.opened(place, file) as (rows, opened):
+            for page in rows.pages():
+                if names_file:
+                    for row in page:
+                        row[FILE] = opened.name
+                self.prepare(page, is_typed=rows.is_typed)
+                yield page
+            if not place.is_current(opened):
+                raise FileProblem(f"{opened.name} was changed while it was read")
+            self._note(rows)
+        if self.is_numbered and not self.plan.whole and self.layout.vanished_rows == "delete":
+            yield from self._vanished(opened.name, rows.count)
+        entry = asdict(opened)
+        del entry["name"], entry["address"]
+        self.known[opened.name] = {**entry, "rows": rows.count}
+
+    def _note(self, rows: Rows) -> None:
+        """Tell what was not as it should be in a file."""
+        if skips := rows.skips():
+            self.logger.warning("Skipped %s", skips)
+            self.status.skip(skips)
+        if rows.replaced:
+            self.status.warnings += rows.replaced
+            self.logger.warning(
+                "%s has %d characters that could not be decoded", rows.name, rows.replaced
+            )
+
+    def _vanished(self, name: str, rows: int) -> Iterator[list[Any]]:
+        """Mark as deleted the rows that a file had beyond a number."""
+        before = self.known.get(name, {}).get("rows", 0)
+        moment = dates.text(dates.now())
+        for start in range(rows + 1, before + 1, 1000):
+            yield [
+                {FILE: name, ROW: number, DELETED_AT.name: moment}
+                for number in range(start, min(start + 1000, before + 1))
+            ]
+
+    def post_process(self, row: Any, context: Context | None = None) -> Record | None:
+        record = super().post_process(row, context)
+        if record is not None and (odd := row.get(EXTRA)):
+            record[ISSUES] = {**(record[ISSUES] or {}), **odd}
+            self.status.warnings += len(odd)
+            for issue in odd.values():
+                self.logger.warning("%s: %s", row.get(FILE) or self.name, issue["error"])
+        return record
+
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        if self.status.status in {"success", "partial"} and not self.is_cut:
+            self.stream_state["files"] = self.known
+            self.stream_state["layout"] = self._checksum
+            self.remember(self.stream_state)
+        super().finalize_state_progress_markers(state)
+
+    def remember(self, state: dict[str, Any]) -> None:
+        """Add to the state of a stream that was read."""
+
+    @cached_property
+    def _checksum(self) -> str:
+        said = [asdict(self.layout), self.fingerprint]
+        return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
