@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import psycopg2
@@ -35,6 +36,19 @@ _INTEGRITY: Final = "23"
 _TOO_LARGE: Final = "54"  # a value too long for an index or too deep
 _RAISED: Final = "P0"  # by somebody's trigger
 _CONNECTION: Final = "08"
+_NO_RIGHT: Final = "42501"
+_MISSING_RIGHT: Final = (
+    ". The role that sqlalchemy_url or the setting user names needs this right, or a schema of its"
+    " own in history_schema and default_target_schema; the README says what it needs."
+)
+# The server's messages are not always in English; then its own words have to do.
+_SIGNS: Final = (
+    (r"SSL|certificate|sslmode|TLS", "sslmode, sslrootcert, sslcert and sslkey"),
+    (r"pg_hba\.conf", "user, database and sslmode"),
+    (r"database \S+ does not exist|for database|too many connections", "database and user"),
+    (r"assword|authentication|role \S+ |no PostgreSQL user name", "user and password"),
+    (r"translate host|refused|timeout|No route|unreachable|No such file", "host and port"),
+)
 _PASSING: Final = frozenset(
     {
         "40001",  # serialization failure
@@ -75,11 +89,20 @@ class DatabaseError(TargetError):
     @classmethod
     def from_driver(cls, error: psycopg2.Error) -> DatabaseError:
         """Wrap an error of the driver without the values its message may quote."""
-        if is_record_fault(error) or not error.pgcode:
-            reason = type(error).__name__ if error.pgcode else str(error).strip().split("\n")[0]
-        else:
-            reason = error.diag.message_primary or type(error).__name__
-        return cls(f"Postgres: {reason} ({error.pgcode or 'no connection'})")
+        if not error.pgcode:
+            reason = " ".join(str(error).strip().split("\n")[0].split())
+            return cls(f"Postgres: {reason}{_advice(reason)}")
+        reason = type(error).__name__
+        if not is_record_fault(error):
+            reason = error.diag.message_primary or reason
+        right = _MISSING_RIGHT if error.pgcode == _NO_RIGHT else ""
+        return cls(f"Postgres: {reason} ({error.pgcode}){right}")
+
+
+def _advice(reason: str) -> str:
+    """Return which settings to look at, where a server refuses the connection."""
+    named = next((names for sign, names in _SIGNS if re.search(sign, reason)), "")
+    return f". Check {named}, in sqlalchemy_url or as settings of their own." if named else ""
 
 
 class TerminatedError(SystemExit):

@@ -10,10 +10,14 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from singer_sdk.exceptions import RecordsWithoutSchemaException
+from singer_sdk.exceptions import (
+    InvalidJSONSchema,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.sql import SQLTarget
-from warehouse.server import libpq_url
+from warehouse.server import WarehouseUnavailableError, libpq_url
 
 from target_warehouse import batch_files, jsontext
 from target_warehouse.batch_load import Batch
@@ -38,6 +42,13 @@ __all__ = ["TargetWarehouse"]
 
 logger = logging.getLogger("target-warehouse")
 
+_SAID: Final = (
+    TargetError,
+    WarehouseUnavailableError,
+    InvalidJSONSchema,
+    MissingKeyPropertiesError,
+    RecordsWithoutSchemaException,
+)
 _PATIENCE: Final = 10.0  # seconds for the server, once a signal has come
 
 
@@ -96,6 +107,17 @@ class TargetWarehouse(SQLTarget):
     def bookmark_properties(self, stream: str) -> Sequence[str]:
         """Return the properties by which a stream's newer records are told from older ones."""
         return self._bookmark_properties.get(stream, ())
+
+    @classmethod
+    def invoke(cls, **options: Any) -> None:
+        """Run as a command: what the user can mend is said in a sentence, without a traceback."""
+        try:
+            if sys.stdin is None and not options.get("file_input"):
+                raise BadInputError("There is no input: standard input is closed")
+            super().invoke(**options)
+        except _SAID as error:
+            logger.error("%s", error)  # noqa: TRY400 - on purpose
+            sys.exit(1)
 
     # The end, whichever
 
