@@ -14,9 +14,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from crm_sandbox.clock import Clock
 from crm_sandbox.control import Control
-from crm_sandbox.crm import World
+from crm_sandbox.crm import Crm, World
 from crm_sandbox.faults import TRANSPORT, Faults
 from crm_sandbox.hubspot import HubSpot
+from crm_sandbox.salesrabbit import SalesRabbit
 from crm_sandbox.stats import Stats
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CRMS = (HubSpot,)
+CRMS: tuple[type[Crm], ...] = (HubSpot, SalesRabbit)
 LONGEST_REQUEST_LINE = 1 << 20
 
 

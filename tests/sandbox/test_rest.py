@@ -39,7 +39,7 @@ class Acme(RestCrm):
     def fresh(self, record_type: str, random: Random, at: int) -> dict[str, Any]:
         record = {"id": self.new_id(record_type, 100), "created": iso(at)}
         if record_type == "things":
-            owner = random.choice(self.rows("owners"))["id"]
+            owner = self.any_of("owners", random)["id"]
             record |= {"owner": owner, "colour": random.choice("rgb"), "weight": random.random()}
         return record
 

@@ -124,6 +124,14 @@ class RestCrm(Crm):
         """Return all records of a type, oldest first."""
         return list(self.tables[record_type].values())
 
+    def any_of(self, record_type: str, random: Random) -> Record:
+        """Return one of the records of a type."""
+        records = self._lists.get(record_type)
+        table = self.tables[record_type]
+        if records is None or len(records) != len(table):
+            records = self._lists[record_type] = list(table.values())
+        return random.choice(records)
+
     def find(self, record_type: str, record_id: str) -> Record:
         """Return a record.
 
@@ -161,6 +169,7 @@ class RestCrm(Crm):
         self._sizes = {**self.sizes, **sizes}
         self._tables = None
         self._serials: Counter[str] = Counter()
+        self._lists: dict[str, list[Record]] = {}
         self._repeated: dict[tuple[str, str], Any] = {}
         self.binned: dict[str, list[Record]] = {name: [] for name in self.sizes}
         self.switches = self.Switches()
