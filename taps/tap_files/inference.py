@@ -49,7 +49,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_boolean(value: Any) -> bool:
-    return value is True or value is False or value == "true" or value == "false"
+    return type(value) is bool or (type(value) is str and value in {"true", "false"})
 
 
 def _is_date(value: Any) -> bool:

@@ -88,16 +88,16 @@ class Table(FileStream):
         self._announce()
 
     def pages(self) -> Iterator[list[Any]]:
-        while True:
-            try:
-                yield from super().pages()
-            except StartOver:
-                self.read_all()
-                version = (self._stream_version or self._initialized_at) + 1
-                self._stream_version = version if self.reads_everything else None
-                self._announce()
-            else:
-                return
+        try:
+            yield from super().pages()
+        except StartOver:
+            self.read_all()
+        else:
+            return
+        version = (self._stream_version or self._initialized_at) + 1
+        self._stream_version = version if self.reads_everything else None
+        self._announce()
+        yield from self.pages()  # once more for each column at most
 
     def remember(self, state: dict[str, Any]) -> None:
         state["columns"] = self._columns.kinds

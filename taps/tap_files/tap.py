@@ -51,7 +51,7 @@ STREAM = th.ObjectType(
         th.ObjectType(additional_properties=th.CustomType(COLUMN)),
         title="Columns",
         description=(
-            "Column → type, {heading, type}, or null to leave it out. Types are those of the suite: "
+            "Column → type, {heading, type}, or null to leave it out. Types are the suite's: "
             "string, integer, number, decimal, boolean, date, datetime, time, json, email …"
         ),
     ),

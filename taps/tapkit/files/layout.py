@@ -46,8 +46,10 @@ class Layout:
     def from_settings(cls, settings: Mapping[str, Any]) -> Layout:
         """The layout that the settings of a stream ask for."""
         names = cls.__dataclass_fields__.keys() & settings.keys()
-        values = {name: settings[name] for name in names}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = {name: settings[name] for name in names}
+        for name, value in values.items():
+            values[name] = tuple(value) if isinstance(value, list) else value
+        return cls(**values)
 
 
 def _choice(name: str, title: str, options: tuple[str, ...], text: str) -> th.Property[Any]:
@@ -90,7 +92,7 @@ def layout_settings() -> list[th.Property[Any]]:
             "delimiter",
             th.StringType(min_length=1, max_length=1),
             title="Delimiter",
-            description="CSV: between two values. Default: a tab in .tsv and .tab files, else a comma.",
+            description="CSV: between two values. Default: a tab in .tsv files, else a comma.",
         ),
         th.Property(
             "quote",

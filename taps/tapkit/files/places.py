@@ -165,7 +165,7 @@ class LocalPlace(Place):
 
     def open(self, file: FileInfo) -> tuple[BinaryIO, FileInfo]:
         try:
-            stream = Path(file.address).open("rb", buffering=BUFFER)
+            stream = Path(file.address).open("rb", buffering=BUFFER)  # noqa: SIM115  # the caller's
         except OSError as error:
             raise FileProblem(f"{file.name} cannot be opened ({error.strerror})") from error
         return stream, _local(file.address)
@@ -175,7 +175,7 @@ class LocalPlace(Place):
 
 
 class FsspecPlace(Place):
-    """Files wherever fsspec reaches: S3 and what speaks like it, Azure, Google, SFTP …"""
+    """Files wherever fsspec reaches: S3 and what speaks like it, Azure, Google, SFTP and others."""
 
     def __init__(self, path: str, files: Files) -> None:
         super().__init__(path, files)

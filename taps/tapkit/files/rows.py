@@ -95,7 +95,7 @@ class CsvRows(Rows):
     def __init__(self, name: str, layout: Layout, source: Iterator[str]) -> None:
         super().__init__(name, layout, source)
         tabs = name.lower().split(".")[1:]
-        delimiter = layout.delimiter or ("\t" if {"tsv", "tab"} & {*tabs} else ",")
+        delimiter = layout.delimiter or ("\t" if "tsv" in tabs else ",")
         csv.field_size_limit(LONGEST)
         for _ in range(layout.skip_lines):
             next(self._lines, None)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tapkit import dates
 from tapkit.errors import FatalAPIError, FileProblem, RetriableAPIError, SkippableAPIError
 from tapkit.fields import ISSUES, Field
 from tapkit.files.layout import Layout
 from tapkit.files.rows import EXTRA, ROW, read
 from tapkit.files.text import readable
 from tapkit.stream import DELETED_AT, Stream
-from tapkit import dates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,11 +7,11 @@ import codecs
 import gzip
 import io
 import lzma
-import sys
 import tempfile
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -19,14 +19,6 @@ from tapkit.errors import ConfigValidationError, FatalAPIError, FileProblem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-try:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-except ImportError:  # the extra `zstd`
-    zstd = None  # type: ignore[assignment,unused-ignore]
 
 __all__ = ["COMPRESSIONS", "decompressed", "lines", "readable"]
 
@@ -45,6 +37,17 @@ BOMS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 """Byte order marks; that of UTF-32 begins as that of UTF-16 does, and is asked for first."""
+
+
+def _zstd() -> Any:
+    """The module that Python has from 3.14 on, or the one that the extra `zstd` brings."""
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return import_module(name)
+    return None
+
+
+zstd: Final = _zstd()
 
 DAMAGES: tuple[type[Exception], ...] = (
     EOFError,
