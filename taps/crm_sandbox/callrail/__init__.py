@@ -1,0 +1,5 @@
+"""CallRail's API v3 (`apis/callrail.md`)."""
+
+from crm_sandbox.callrail.crm import CallRail
+
+__all__ = ["CallRail"]

@@ -1,0 +1,285 @@
+"""The two kinds of list that CallRail has: read whole, or by the date of the records.
+
+Sources: CallRail API v3 reference, "Pagination", "Field selection", "Date filters". Special here:
+
+- Nothing tells what changed. Records are read again for a while after their date: `look_back`
+  before the bookmark in each run, `deep_look_back` every `deep_look_back_every` seconds.
+- Without dates CallRail answers with the last week only, and dates alone are read in the time zone
+  of the key's user: both ends and the zone are always sent.
+- What is older than 25 months is gone, and asking for it is an error.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dateutil.relativedelta import relativedelta
+from tapkit import dates
+from tapkit.errors import AccessDenied, BadRequest, NotFound
+from tapkit.fields import Field
+from tapkit.stream import Stream
+
+from tap_callrail.client import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import date, datetime
+
+    from tap_callrail.tap import TapCallRail
+
+__all__ = [
+    "ACCOUNT_ID",
+    "PAGE_LIMIT",
+    "WHOLE",
+    "AccountList",
+    "DatedList",
+    "Rows",
+    "end_of",
+    "windows",
+]
+
+Rows = list[dict[str, Any]]
+ACCOUNT_ID = Field("account_id", "object_id", description="The account it belongs to")
+PAGE_LIMIT = 250
+RETENTION = relativedelta(months=25, days=-1)
+"""How long CallRail keeps calls, forms and texts, minus a day for the zones of the world."""
+WHOLE = timedelta(days=800)
+"""More than that."""
+
+
+class AccountList(Stream):
+    """A list of each account; all of it is read in each run.
+
+    Attributes:
+        endpoint: Its path, with `{account_id}`.
+        key: The list in the answer.
+        order: Query parameters that keep pages from shifting.
+        on_request: Fields that CallRail gives if they are asked for; `fields` has them too.
+        page_limit: The most records that a page can have.
+    """
+
+    tap: TapCallRail
+    primary_keys: ClassVar[tuple[str, ...]] = ("id",)
+    endpoint: str
+    key: ClassVar[str]
+    order: ClassVar[Mapping[str, str]] = {}
+    on_request: tuple[Field, ...] = ()
+    page_limit = PAGE_LIMIT
+
+    def __init__(self, tap: TapCallRail) -> None:
+        super().__init__(tap)
+        self.refused: set[str] = set()
+        self._is_short = False
+
+    def pages(self) -> Iterator[Rows]:
+        for account in self.tap.account_ids:
+            yield from self.guarded(account, self.of_account(account))
+
+    def of_account(self, account: str) -> Iterator[Rows]:
+        """Read one account's records."""
+        return self.listed(account, self.order)
+
+    def guarded(self, account: str, rows: Iterator[Rows]) -> Iterator[Rows]:
+        """Leave out an account that refuses this list, unless all do.
+
+        Raises:
+            AccessDenied, NotFound: All accounts refuse it.
+        """
+        try:
+            yield from rows
+        except (AccessDenied, NotFound) as error:
+            self.refused.add(account)
+            if self.refused == {*self.tap.account_ids}:
+                raise
+            self.status.skip(f"account {account}: {error}")
+
+    def listed(self, account: str, query: Mapping[str, Any]) -> Iterator[Rows]:
+        """Read the numbered pages of a list; a record that slid onto the next page comes once."""
+        size = min(self.config["page_size"], self.page_limit)
+        before: set[Any] = set()
+        count, total = 0, None
+        for rows, _, total in pages(
+            lambda number: self.ask(account, {**query, "page": number, "per_page": size}),
+            self.key,
+            size=size,
+            workers=self.config["concurrent_pages"],
+        ):
+            if total and not count:
+                self.expect(total)
+            fresh = [{**row, "account_id": account} for row in rows if row["id"] not in before]
+            before = {row["id"] for row in rows}
+            count += len(fresh)
+            yield fresh
+        if total and count < total:
+            self._is_short = True
+            self.status.skip(f"{total - count} of {total} records of account {account}")
+
+    def ask(self, account: str, query: Mapping[str, Any], path: str = "") -> Any:
+        """Ask for one page with the fields that are wanted; names that are refused are dropped."""
+        path = path or self.endpoint.format(account_id=account)
+        try:
+            return self._get(path, account, query, self.requested)
+        except BadRequest:
+            refused = list(
+                _guilty(
+                    self.requested,
+                    lambda names: self._refuses(path, account, {**query, "per_page": 1}, names),
+                )
+            )
+            if not refused:
+                raise
+            self.logger.warning(
+                "CallRail refuses these fields of %s, which stay empty: %s",
+                *(self.name, ", ".join(refused)),
+            )
+            self.requested = [name for name in self.requested if name not in refused]
+        return self._get(path, account, query, self.requested)
+
+    @cached_property
+    def requested(self) -> list[str]:
+        """Names for the parameter `fields`: those of columns that are selected."""
+        asked = {field.source for field in self.on_request}
+        return [field.source for field in self.selected_fields if field.source in asked]
+
+    def _get(self, path: str, account: str, query: Mapping[str, Any], names: list[str]) -> Any:
+        fields = {"fields": ",".join(names)} if names else {}
+        return self.tap.client.get(path, {**query, **fields}, limit=account)
+
+    def _refuses(self, path: str, account: str, query: Mapping[str, Any], names: list[str]) -> bool:
+        try:
+            self._get(path, account, query, names)
+        except BadRequest:
+            return True
+        return False
+
+
+class DatedList(AccountList):
+    """A list of each account that is read by the date of its records.
+
+    State beside the bookmark: `accounts`, those that were read up to it; another one is read from
+    its beginning. `deep_read_at`, when the last deep look back was.
+
+    Attributes:
+        window_days: Days that are asked for at once, None for all. The bookmark moves after each.
+    """
+
+    window_days: int | None = None
+
+    @property
+    def reads_everything(self) -> bool:
+        return False  # what is older than 25 months stays in the warehouse
+
+    @property
+    def look_back(self) -> timedelta:
+        return max(self.deep_look_back, super().look_back) if self.is_due else super().look_back
+
+    @property
+    def deep_look_back(self) -> timedelta:
+        """How far before the bookmark a deep look back starts."""
+        return timedelta(seconds=self.config["deep_look_back"])
+
+    @cached_property
+    def began_at(self) -> datetime:
+        """When this stream began, by the API's clock."""
+        return self.tap.client.server_now()
+
+    @cached_property
+    def is_due(self) -> bool:
+        """Whether the last deep look back is too long ago."""
+        every = timedelta(seconds=self.config["deep_look_back_every"])
+        last = self.stream_state.get("deep_read_at")
+        return not last or self.began_at - dates.parse_datetime(last) >= every
+
+    def pages(self) -> Iterator[Rows]:
+        for first, last, starts in self.stretches():
+            for account, start in starts.items():
+                if account not in self.refused:
+                    dated = self.dated(max(first, start), last)
+                    yield from self.guarded(account, self.of_window(account, dated))
+            self.pass_by(end_of(last))
+
+    def stretches(self) -> Iterator[tuple[date, date, dict[str, date]]]:
+        """The windows to read, with the accounts that begin before their ends, and where."""
+        accounts = self.tap.account_ids  # asked first, as the answer tells the API's clock
+        today = self.began_at.date()
+        starts = self.starts()
+        if self.tap.start_date and self.tap.start_date < self.began_at - RETENTION:
+            self.logger.warning("CallRail keeps 25 months: %s starts there", self.name)
+        for first, last in windows(min(starts.values(), default=today), today, self.window_days):
+            yield first, last, {name: starts[name] for name in accounts if starts[name] <= last}
+
+    def of_window(self, account: str, dated: Mapping[str, str]) -> Iterator[Rows]:
+        """Read one account's records of some days."""
+        return self.listed(account, {**dated, **self.order})
+
+    def starts(self) -> dict[str, date]:
+        """The day from which on each account is asked for."""
+        return {account: self.since(account).date() for account in self.tap.account_ids}
+
+    def since(self, account: str) -> datetime:
+        """The moment from which on an account is read; not before CallRail's memory begins."""
+        start, oldest = self.starting_point(), self.began_at - RETENTION
+        covered = self.stream_state.get("accounts")
+        is_new = covered is not None and account not in covered and self.tap.start_date is None
+        return oldest if start is None or is_new else max(start, oldest)
+
+    def dated(self, first: date, last: date) -> dict[str, str]:
+        """The query parameters for some days, both included."""
+        return {
+            "start_date": first.isoformat(),
+            "end_date": last.isoformat(),
+            "time_zone": "Etc/UTC",
+        }
+
+    def pass_by(self, moment: datetime) -> None:
+        """Keep the bookmark: all accounts were read up to a moment."""
+        bookmark, start = self.bookmark(), self.tap.start_date
+        if self._is_short or (bookmark and start and start > bookmark):
+            return
+        if bookmark is None or bookmark <= moment:
+            read = [name for name in self.tap.account_ids if name not in self.refused]
+            self.stream_state["accounts"] = read
+        if self.get_batch_config(self.config) is None:  # whose files may still be unwritten
+            self._move_bookmark()
+            self.state_manager.is_flushed = False
+            self._write_state_message()
+
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        is_whole = self.status.status == "success" and not self.is_cut
+        if is_whole and self.is_due and self.tap.start_date is None:
+            self.stream_state["deep_read_at"] = dates.text(self.began_at)
+        super().finalize_state_progress_markers(state)
+
+
+def end_of(day: date) -> datetime:
+    """The midnight that ends a day, in UTC."""
+    return dates.parse_datetime(f"{day + timedelta(days=1)}T00:00:00Z")
+
+
+def windows(first: date, last: date, days: int | None) -> Iterator[tuple[date, date]]:
+    """Cut a span of days into windows, each beginning with the last day of the one before.
+
+    So that no fraction of midnight's second falls between two of them.
+    """
+    while days and first + timedelta(days=days) < last:
+        yield first, first + timedelta(days=days)
+        first += timedelta(days=days)
+    yield first, last
+
+
+def _guilty(names: list[str], refuses: Callable[[list[str]], bool]) -> Iterator[str]:
+    """Find the names because of which a request is refused, which takes a few requests."""
+    if not names or refuses([]):
+        return
+    waiting = [names]
+    while waiting:
+        some = waiting.pop()
+        if not refuses(some):
+            continue
+        if len(some) == 1:
+            yield some[0]
+        else:
+            middle = len(some) // 2
+            waiting += [some[middle:], some[:middle]]

@@ -1,0 +1,338 @@
+"""The account's other lists: companies, trackers, tags, users, forms, texts and what else there is.
+
+Source: CallRail API v3 reference, the chapter of each resource.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from tapkit.fields import Field
+
+from tap_callrail.lists import ACCOUNT_ID, WHOLE, AccountList, DatedList
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+    from tap_callrail.lists import Rows
+
+__all__ = [
+    "Accounts",
+    "CallerIds",
+    "Companies",
+    "FormSubmissions",
+    "Integrations",
+    "Leads",
+    "Notifications",
+    "Tags",
+    "TextMessages",
+    "Trackers",
+    "Users",
+]
+
+BY_NAME = {"sort": "name", "order": "asc"}
+BY_CREATION = {"sort": "created_at", "order": "asc"}
+CREATED_AT = Field("created_at", "datetime")
+DISABLED_AT = Field("disabled_at", "datetime")
+COMPANY_ID = Field("company_id", "object_id")
+
+
+class Accounts(AccountList):
+    """The accounts that the key can see, of those in the setting account_ids."""
+
+    name = "accounts"
+    endpoint = "/v3/a.json"
+    key = "accounts"
+    order: ClassVar = BY_NAME
+    on_request = (Field("numeric_id", "integer"),)
+    fields = (
+        Field("id", "object_id"),
+        Field("name"),
+        Field("outbound_recording_enabled", "boolean"),
+        Field("hipaa_account", "boolean"),
+        *on_request,
+    )
+
+    @cached_property
+    def requested(self) -> list[str]:
+        return [field.source for field in self.on_request]  # as account_ids may hold it
+
+    def pages(self) -> Iterator[Rows]:
+        yield self.tap.accounts
+
+
+class Companies(AccountList):
+    """Companies, disabled ones included."""
+
+    name = "companies"
+    endpoint = "/v3/a/{account_id}/companies.json"
+    key = "companies"
+    order: ClassVar = BY_NAME
+    on_request = (Field("verified_caller_ids", "array"),)
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        Field("name"),
+        Field("status", description="active or disabled"),
+        Field("time_zone"),
+        CREATED_AT,
+        DISABLED_AT,
+        Field("dni_active", "boolean"),
+        Field("script_url", "url"),
+        Field("callscore_enabled", "boolean"),
+        Field("lead_scoring_enabled", "boolean"),
+        Field("callscribe_enabled", "boolean"),
+        Field("keyword_spotting_enabled", "boolean"),
+        Field("form_capture", "boolean"),
+        Field("swap_exclude_jquery", "boolean"),
+        Field("swap_ppc_override", "boolean"),
+        Field("swap_landing_override"),
+        Field("swap_cookie_duration", "integer"),
+        Field("swap_cookie_duration_unit", description="days, weeks or months"),
+        *on_request,
+    )
+
+
+class Trackers(AccountList):
+    """Tracking numbers and what becomes of calls to them, disabled ones included."""
+
+    name = "trackers"
+    endpoint = "/v3/a/{account_id}/trackers.json"
+    key = "trackers"
+    order: ClassVar = BY_NAME
+    on_request = (Field("campaign_name"), Field("swap_targets", "array"))
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        Field("name"),
+        Field("type", description="session or source"),
+        Field("status", description="active or disabled"),
+        Field("destination_number", "phone"),
+        Field("tracking_numbers", "array"),
+        Field("whisper_message"),
+        Field("sms_enabled", "boolean"),
+        Field("sms_supported", "boolean"),
+        Field("company.id", "object_id"),
+        Field("company.name"),
+        Field("company", "object"),
+        Field("call_flow", "object"),
+        Field("source", "object"),
+        Field("message_flow", "object"),
+        CREATED_AT,
+        DISABLED_AT,
+        *on_request,
+    )
+
+
+class Tags(AccountList):
+    """Tags of companies and accounts; deleted ones also leave the calls."""
+
+    name = "tags"
+    endpoint = "/v3/a/{account_id}/tags.json"
+    key = "tags"
+    order: ClassVar = BY_NAME
+    fields = (
+        Field("id", "integer"),
+        ACCOUNT_ID,
+        Field("name"),
+        Field("tag_level", description="company or account"),
+        Field("color"),
+        Field("background_color"),
+        COMPANY_ID,
+        Field("status", description="enabled or disabled"),
+        CREATED_AT,
+    )
+
+
+class Users(AccountList):
+    """People with access to the account."""
+
+    name = "users"
+    endpoint = "/v3/a/{account_id}/users.json"
+    key = "users"
+    order: ClassVar = BY_CREATION
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        Field("email", "email"),
+        CREATED_AT,
+        Field("role"),
+        Field("first_name"),
+        Field("last_name"),
+        Field("name"),
+        Field("accepted", "boolean"),
+        Field("companies", "array"),
+    )
+
+
+class FormSubmissions(DatedList):
+    """Forms that visitors sent."""
+
+    name = "form_submissions"
+    replication_key = "submitted_at"
+    endpoint = "/v3/a/{account_id}/form_submissions.json"
+    key = "form_submissions"
+    order: ClassVar = {"sort": "submitted_at", "order": "asc"}
+    on_request = (
+        Field("company_name"),
+        Field("form_name"),
+        Field("lead_status"),
+        Field("milestones", "json"),
+        Field("note"),
+        Field("tags", "json"),
+        Field("timeline_url", "url"),
+        Field("utm_campaign"),
+        Field("utm_medium"),
+        Field("utm_source"),
+        Field("value", "decimal"),
+    )
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        COMPANY_ID,
+        Field("person_id", description="Or the word anonymous"),
+        Field("form_data", "json", description="What was filled in, by field of the form"),
+        Field("form_url"),
+        Field("landing_page_url"),
+        Field("referrer"),
+        Field("referring_url"),
+        Field("submitted_at", "datetime"),
+        Field("first_form", "boolean"),
+        Field("customer_phone_number", "phone"),
+        Field("customer_name"),
+        Field("customer_email", "email"),
+        Field("formatted_customer_phone_number"),
+        Field("formatted_customer_name"),
+        Field("source"),
+        Field("keywords"),
+        Field("campaign"),
+        Field("medium"),
+        *on_request,
+    )
+
+
+class TextMessages(DatedList):
+    """Text conversations, which is what CallRail's `text-messages` are; their texts: `messages`.
+
+    Whether CallRail's dates are those of the last text is not documented. So a deep look back reads
+    all conversations, which finds an old one with a new text either way.
+    """
+
+    name = "text_messages"
+    replication_key = "last_message_at"
+    endpoint = "/v3/a/{account_id}/text-messages.json"
+    key = "conversations"
+    on_request = (Field("lead_status"), Field("source"))
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        COMPANY_ID,
+        Field("initial_tracker_id", "object_id"),
+        Field("current_tracker_id", "object_id"),
+        Field("customer_name"),
+        Field("customer_phone_number", "phone"),
+        Field("initial_tracking_number", "phone"),
+        Field("current_tracking_number", "phone"),
+        Field("last_message_at", "datetime"),
+        Field("state", description="active or archived"),
+        Field("company_time_zone"),
+        Field("formatted_customer_phone_number"),
+        Field("formatted_initial_tracking_number"),
+        Field("formatted_current_tracking_number"),
+        Field("formatted_customer_name"),
+        Field("recent_messages", "array", description="The last two texts at most"),
+        *on_request,
+    )
+
+    @property
+    def deep_look_back(self) -> timedelta:
+        return WHOLE
+
+
+class Leads(AccountList):
+    """People who called, wrote or filled in a form (`person_id` of calls)."""
+
+    name = "leads"
+    selected_by_default = False
+    endpoint = "/v3/a/{account_id}/leads.json"
+    key = "leads"
+    order: ClassVar = BY_CREATION
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        Field("name"),
+        Field("phone", "phone"),
+        Field("email", "email"),
+        CREATED_AT,
+        COMPANY_ID,
+        Field("company_name"),
+    )
+
+
+class Notifications(AccountList):
+    """Who is told of what; some are for a tracker or a company, some for all."""
+
+    name = "notifications"
+    selected_by_default = False
+    endpoint = "/v3/a/{account_id}/notifications.json"
+    key = "notifications"
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        COMPANY_ID,
+        Field("tracker_id", "object_id"),
+        Field("user_id", "object_id"),
+        Field("name"),
+        Field("email", "email"),
+        Field("alert_type"),
+        Field("call_enabled", "boolean"),
+        Field("send_desktop", "boolean"),
+        Field("send_email", "boolean"),
+        Field("send_push", "boolean"),
+        Field("sms_enabled", "boolean"),
+    )
+
+
+class CompanyList(AccountList):
+    """A list of each company; CallRail refuses to give it for the whole account."""
+
+    selected_by_default = False
+
+    def of_account(self, account: str) -> Iterator[Rows]:
+        for company in self.tap.company_ids(account):
+            for rows in self.listed(account, {"company_id": company}):
+                yield [{**row, "company_id": company} for row in rows]
+
+
+class Integrations(CompanyList):
+    """Connections of companies with other systems; without `config`, which may hold secrets."""
+
+    name = "integrations"
+    endpoint = "/v3/a/{account_id}/integrations.json"
+    key = "integrations"
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        COMPANY_ID,
+        Field("type"),
+        Field("state"),
+    )
+
+
+class CallerIds(CompanyList):
+    """Numbers that companies call from."""
+
+    name = "caller_ids"
+    endpoint = "/v3/a/{account_id}/caller_ids.json"
+    key = "caller_ids"
+    fields = (
+        Field("id", "object_id"),
+        ACCOUNT_ID,
+        COMPANY_ID,
+        Field("phone_number", "phone"),
+        Field("name"),
+        Field("verified", "boolean"),
+        CREATED_AT,
+    )
