@@ -41,6 +41,7 @@ KINDS |= {"object": "object", "array": "array"}
 CREDENTIALS = (
     ("access_token",),
     ("api_key",),
+    ("auth_key", "auth_token"),
     ("client_id", "client_secret", "refresh_token"),
     ("username", "password"),
 )

@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from crm_sandbox.arrivy import Arrivy
+from crm_sandbox.callrail import CallRail
 from crm_sandbox.clock import Clock
 from crm_sandbox.control import Control
 from crm_sandbox.crm import Crm, World
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-CRMS: tuple[type[Crm], ...] = (HubSpot, SalesRabbit)
+CRMS: tuple[type[Crm], ...] = (HubSpot, CallRail, Arrivy, SalesRabbit)
 LONGEST_REQUEST_LINE = 1 << 20
 
 

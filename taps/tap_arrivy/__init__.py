@@ -1,0 +1,1 @@
+"""tap-arrivy: an Arrivy account as Singer messages."""
