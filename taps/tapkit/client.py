@@ -277,7 +277,12 @@ class Client:
         settings = self._session.merge_environment_settings(
             prepared.url or "", {}, stream=stream, verify=None, cert=None
         )
-        response = self._session.send(prepared, timeout=self._timeout, **settings)
+        response = self._session.send(
+            prepared,
+            timeout=self._timeout,
+            allow_redirects=False,  # credentials are for this host only
+            **settings,
+        )
         with suppress(KeyError, TypeError, ValueError):
             self._skew = parsedate_to_datetime(response.headers["Date"]) - now()
         self.observe(response)

@@ -136,6 +136,13 @@ def test_an_unreachable_api_is_named(client: Client) -> None:
         client.get("/x")
 
 
+def test_credentials_go_nowhere_else(api: Api, client: Client) -> None:
+    script(api, Answer(status=302, headers={"Location": f"{api.url}/elsewhere"}))
+    with pytest.raises(FatalAPIError, match=r"302, GET /things"):
+        client.get("/things")
+    assert [request.path for request in api.requests] == ["/things"]
+
+
 def test_a_body_that_stays_cut_is_an_error_of_its_request(api: Api, client: Client) -> None:
     script(api, Answer(b'{"results": []}', cut=True))
     with pytest.raises(RetriableAPIError, match="No whole answer"):
