@@ -62,7 +62,7 @@ class Columns:
             )
             raise ConfigValidationError(what, errors=[what])
         if kind := entry.get("type"):
-            self._types[name] = Field(source(name), kind, name=name).type  # refuses unknown ones
+            self._types[name] = Field(name, kind, name=name).type  # refuses unknown ones
         headings = entry.get("heading") or [name]
         for heading in [headings] if isinstance(headings, str) else headings:
             self._of[heading.strip().lower()] = name
@@ -78,7 +78,12 @@ class Columns:
         names = dict.fromkeys([*self._keys, *self._of.values(), *self.kinds])
         for name in names:
             kind = self._types.get(name) or self.kinds.get(name) or "string"
-            yield Field(source(name), kind, name=name)
+            yield Field(name, kind, name=name)
+
+    @property
+    def declared_fields(self) -> list[Field]:
+        """The fields whose values need a conversion: those of a declared type."""
+        return [field for field in self.fields if field.name in self._types]
 
     @property
     def inferred(self) -> dict[str, str | None]:
@@ -98,7 +103,7 @@ class Columns:
         plain = heading.strip()
         name = self._of.get(plain.lower()) or self._of.get(snake(plain))
         if name is None:
-            name = snake(plain) if self._naming == "snake" else plain
+            name = snake(plain) if self._naming == "snake" else plain.replace(".", "_")
             name = f"file_{name}" if name in RESERVED or name.startswith("_sdc_") else name
             if name in self._left_out:
                 return None
@@ -141,8 +146,3 @@ class Columns:
         while f"{name}_{number}" in names:
             number += 1
         return f"{name}_{number}"
-
-
-def source(column: str) -> str:
-    """Where a row has a column's value: a dot in a name is not a path."""
-    return column.replace(".", "\0")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from singer_sdk.streams import Stream as SDKStream
-from tapkit.fields import Field, FieldTable
+from tapkit.field_types import TYPES
+from tapkit.fields import ISSUES, Field, FieldTable
 from tapkit.files.layout import Layout
-from tapkit.files.rows import EXTRA, ROW
+from tapkit.files.rows import ROW
 from tapkit.files.stream import FILE, FILE_FIELDS, TROUBLES, FileStream
 from tapkit.issues import IssueLog
 
-from tap_files.columns import Columns, source
+from tap_files.columns import Columns
 from tap_files.inference import FITS, join, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from singer_sdk.helpers.types import Record
+    from tapkit.encoded import EncodedPage
     from tapkit.files.places import Files
     from tapkit.files.rows import Rows
     from tapkit.tap import Tap
@@ -25,6 +29,20 @@ __all__ = ["Table"]
 
 SAMPLE = 1000
 """Rows of a file from which types are inferred, unless a setting says otherwise."""
+
+
+TEXT: Final[dict[str, Callable[[Any], Any]]] = {
+    "boolean": "true".__eq__,
+    "datetime": TYPES["datetime"].convert,
+    "integer": int,
+    "number": lambda text: msgspec.Raw(text.encode()),
+}
+"""Inferred type → what makes the value of a text of which it was inferred."""
+TYPED: Final[dict[str, Callable[[Any], Any]]] = {
+    "datetime": TYPES["datetime"].convert,
+    "string": TYPES["string"].convert,
+}
+"""The same for values that have a type already."""
 
 
 class StartOver(Exception):
@@ -65,29 +83,41 @@ class Table(FileStream):
         return {name: self.settings.get(name) for name in asked}
 
     def key(self, heading: str) -> str | None:
-        name = self._columns.name(heading)
-        return None if name is None else source(name)
+        return self._columns.name(heading)
 
     def keys(self, headings: list[str]) -> Sequence[str | None]:
-        names = self._columns.names(headings)
-        return [None if name is None else source(name) for name in names]
+        return self._columns.names(headings)
 
-    def prepare(self, page: list[dict[str | None, Any]], *, is_typed: bool) -> None:
-        """Make sure that the columns hold the values of a page.
+    def convert(
+        self, page: list[dict[str | None, Any]], *, is_typed: bool
+    ) -> tuple[list[Record], dict[int, Any]]:
+        """Turn rows into records whose columns hold all their values.
 
         Raises:
             StartOver: Rows that were sent already have to be sent again.
         """
-        before = dict(self._columns.kinds)
-        self._widen(page, is_typed=is_typed)
-        if self._columns.kinds == before:
-            return
-        self._adopt()
-        if (self.status.extracted or self.known) and self._became_text(before):
-            raise StartOver
-        self._announce()
+        self._make_room(page, is_typed=is_typed)
+        for name, kind in self._columns.inferred.items():
+            convert = (TYPED if is_typed else TEXT).get(kind or "")
+            if convert is not None:
+                for row in page:
+                    if (value := row.get(name)) is not None:
+                        row[name] = convert(value)
+        issues: dict[int, Any] = {}
+        if self._declared.fields:
+            for place, row in enumerate(page):
+                converted, found = self._declared.convert(row)  # type: ignore[arg-type]
+                row.update(converted)
+                if found:
+                    issues[place] = found
+        empty, extra = self._empty, {None, ROW} - self._empty.keys()
+        records: list[Record] = [{**empty, **row} for row in page]  # type: ignore[dict-item]
+        for surplus in extra & records[0].keys() if records else ():
+            for record in records:
+                record.pop(surplus, None)
+        return records, issues
 
-    def pages(self) -> Iterator[list[Any]]:
+    def pages(self) -> Iterator[EncodedPage]:
         try:
             yield from super().pages()
         except StartOver:
@@ -103,6 +133,17 @@ class Table(FileStream):
         state["columns"] = self._columns.kinds
 
     # Inside
+
+    def _make_room(self, page: list[dict[str | None, Any]], *, is_typed: bool) -> None:
+        """Make the columns hold the values of a page, and tell the target if they did not."""
+        before = dict(self._columns.kinds)
+        self._widen(page, is_typed=is_typed)
+        if self._columns.kinds == before:
+            return
+        self._adopt()
+        if (self.status.extracted or self.known) and self._became_text(before):
+            raise StartOver
+        self._announce()
 
     def _learn(self) -> None:
         """Learn the columns: from the runs before, and from a sample of what is to be read now."""
@@ -130,20 +171,19 @@ class Table(FileStream):
         kinds = self._columns.kinds
         for key in rows.keys:
             if key is not None:
-                kinds.setdefault(_column(key), None)
+                kinds.setdefault(key, None)
         self._widen(sample, is_typed=rows.is_typed)
 
     def _widen(self, rows: list[dict[str | None, Any]], *, is_typed: bool) -> None:
         """Make the columns' types as wide as some rows need."""
         kinds = self._columns.kinds
         for key in dict.fromkeys(key for row in rows for key in row):
-            if key is not None and key not in {FILE, ROW, EXTRA}:
-                kinds.setdefault(_column(key), None)
+            if key is not None and key not in {FILE, ROW}:
+                kinds.setdefault(key, None)
         for name, kind in self._columns.inferred.items():
             if kind == "string":
                 continue
-            key = source(name)
-            values = [value for row in rows if (value := row.get(key)) is not None]
+            values = [value for row in rows if (value := row.get(name)) is not None]
             if kind is not None and all(map(FITS[kind], values)):
                 continue
             kinds[name] = join(kind, self._kind(values, is_typed=is_typed))
@@ -172,6 +212,8 @@ class Table(FileStream):
         self._columns.settle()
         self.fields = self._fields()
         self.table = FieldTable(self.fields)
+        self._declared = FieldTable(self._columns.declared_fields)
+        self._empty = dict.fromkeys([*self.table.fields, ISSUES])
         self.issues = IssueLog(self.tap.crm_source, self.table, self.primary_keys, self.logger)
 
     def _announce(self) -> None:
@@ -180,7 +222,3 @@ class Table(FileStream):
         self._stream_maps = []
         SDKStream._write_schema_message(self)  # noqa: SLF001  # ours begins the stream
         self._prepare_writing()
-
-
-def _column(key: str) -> str:
-    return key.replace("\0", ".")

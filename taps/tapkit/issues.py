@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tapkit.fields import FieldTable
 
-__all__ = ["IssueLog"]
+__all__ = ["PRINTED", "IssueLog"]
 
 PRINTED = 20
 """Lines per field; more are only counted."""

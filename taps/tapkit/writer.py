@@ -10,7 +10,7 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.encoding.simple import Message, RecordMessage
 
-__all__ = ["Writer", "encode"]
+__all__ = ["Writer", "encode", "encode_lines"]
 
 FLUSH_AT = 1 << 16
 """Bytes that wait at most; 64 KiB is the size of a pipe's buffer on Linux."""
@@ -24,6 +24,14 @@ def encode(value: Any) -> bytes:
         return _encoder.encode(value)
     except UnicodeEncodeError:
         return _encoder.encode(_escaped(value))
+
+
+def encode_lines(values: list[Any]) -> list[bytes]:
+    """Encode each of many values as `encode` does, at a fraction of the time."""
+    try:
+        return _encoder.encode_lines(values).splitlines()
+    except UnicodeEncodeError:
+        return list(map(encode, values))
 
 
 class Writer(GenericSingerWriter[bytes, Message]):

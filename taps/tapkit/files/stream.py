@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tapkit import dates
+from tapkit.encoded import EncodedPage
 from tapkit.errors import FatalAPIError, FileProblem, RetriableAPIError, SkippableAPIError
 from tapkit.fields import ISSUES, Field
 from tapkit.files.layout import Layout
 from tapkit.files.rows import EXTRA, ROW, read
 from tapkit.files.text import readable
+from tapkit.issues import PRINTED
 from tapkit.stream import DELETED_AT, Stream
+from tapkit.writer import encode_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.helpers.types import Record
 
     from tapkit.files.places import FileInfo, Files, Place
     from tapkit.files.rows import Rows
@@ -76,6 +79,7 @@ class FileStream(Stream):
         layout: How the files are written.
     """
 
+    is_encoded = True
     layout: Layout = Layout()
 
     def __init__(
@@ -84,6 +88,7 @@ class FileStream(Stream):
         self._paths = paths
         self._files = files
         self._revised: Plan | None = None
+        self._odd_rows = 0
         super().__init__(tap, name=name)
         self.status.endpoint = ", ".join(paths)[:200] if len(paths) > 1 else None
 
@@ -104,8 +109,24 @@ class FileStream(Stream):
             raise FileProblem(f"headings are missing: {', '.join(sorted(missing))}")
         return list(map(self.key, headings))
 
-    def prepare(self, page: list[dict[str | None, Any]], *, is_typed: bool) -> None:
-        """Look at rows before they are converted."""
+    def convert(
+        self,
+        page: list[dict[str | None, Any]],
+        *,
+        is_typed: bool,  # noqa: ARG002
+    ) -> tuple[list[Record], dict[int, Any]]:
+        """Turn rows into records.
+
+        Args:
+            page: The rows; they may be changed.
+            is_typed: Whether the file has types of its own; else all values are text.
+
+        Returns:
+            The records, and place → what was wrong in it (field → {value, error}).
+        """
+        converted = [self.table.convert(row) for row in page]  # type: ignore[arg-type]
+        issues = {place: found for place, (_, found) in enumerate(converted) if found}
+        return [record for record, _ in converted], issues
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -201,7 +222,7 @@ class FileStream(Stream):
 
     # Reading
 
-    def pages(self) -> Iterator[list[Any]]:
+    def pages(self) -> Iterator[EncodedPage]:
         plan = self.plan
         for place, file in plan.read:
             yield from self._pages_of(place, file)
@@ -223,15 +244,17 @@ class FileStream(Stream):
                 rows.keys = self.keys(headings)
             yield rows, file
 
-    def _pages_of(self, place: Place, file: FileInfo) -> Iterator[list[Any]]:
-        names_file = FILE in self.table.fields
+    def _pages_of(self, place: Place, file: FileInfo) -> Iterator[EncodedPage]:
         with self.opened(place, file) as (rows, opened):
             for page in rows.pages():
-                if names_file:
+                if FILE in self.table.fields:
                     for row in page:
                         row[FILE] = opened.name
-                self.prepare(page, is_typed=rows.is_typed)
-                yield page
+                odd = {n: row.pop(EXTRA) for n, row in enumerate(page) if EXTRA in row}
+                records, issues = self.convert(page, is_typed=rows.is_typed)
+                for number, found in odd.items():
+                    self._note_row(opened.name, records[number], found)
+                yield self._encoded(records, issues)
             if not place.is_current(opened):
                 raise FileProblem(f"{opened.name} was changed while it was read")
             self._note(rows)
@@ -240,6 +263,23 @@ class FileStream(Stream):
         entry = asdict(opened)
         del entry["name"], entry["address"]
         self.known[opened.name] = {**entry, "rows": rows.count}
+
+    def _encoded(self, records: list[Record], issues: Mapping[int, Any]) -> EncodedPage:
+        found: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]]
+        found = {number: (it, dict(records[number])) for number, it in issues.items()}
+        for name in self._deselected:
+            for record in records:
+                record.pop(name, None)
+        return EncodedPage(encode_lines(records), issues=found)
+
+    def _note_row(self, name: str, record: Record, found: Mapping[str, Any]) -> None:
+        """Tell what was odd about the form of a row."""
+        record[ISSUES] = {**(record[ISSUES] or {}), **found}
+        self.status.warnings += len(found)
+        for issue in found.values():
+            self._odd_rows += 1
+            if self._odd_rows <= PRINTED:
+                self.logger.warning("%s, %s", name, issue["error"])
 
     def _note(self, rows: Rows) -> None:
         """Tell what was not as it should be in a file."""
@@ -252,24 +292,16 @@ class FileStream(Stream):
                 "%s has %d characters that could not be decoded", rows.name, rows.replaced
             )
 
-    def _vanished(self, name: str, rows: int) -> Iterator[list[Any]]:
+    def _vanished(self, name: str, rows: int) -> Iterator[EncodedPage]:
         """Mark as deleted the rows that a file had beyond a number."""
         before = self.known.get(name, {}).get("rows", 0)
         moment = dates.text(dates.now())
         for start in range(rows + 1, before + 1, 1000):
-            yield [
+            gone: list[dict[str | None, Any]] = [
                 {FILE: name, ROW: number, DELETED_AT.name: moment}
                 for number in range(start, min(start + 1000, before + 1))
             ]
-
-    def post_process(self, row: Any, context: Context | None = None) -> Record | None:
-        record = super().post_process(row, context)
-        if record is not None and (odd := row.get(EXTRA)):
-            record[ISSUES] = {**(record[ISSUES] or {}), **odd}
-            self.status.warnings += len(odd)
-            for issue in odd.values():
-                self.logger.warning("%s: %s", row.get(FILE) or self.name, issue["error"])
-        return record
+            yield self._encoded(*FileStream.convert(self, gone, is_typed=True))
 
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
         if self.status.status in {"success", "partial"} and not self.is_cut:
