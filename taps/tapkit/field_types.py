@@ -6,6 +6,7 @@ original and the reason go into `sync_issues`.
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -131,6 +132,14 @@ def _json(*kinds: type, reason: str) -> Callable[[Any], Any]:
     return convert
 
 
+def _base64(value: Any) -> str:
+    try:
+        base64.b64decode(value, validate=True)
+    except (TypeError, ValueError):
+        raise ValueError("not base64") from None
+    return str(value)
+
+
 def _object_id(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise ValueError("not an id")
@@ -209,6 +218,8 @@ TYPES: dict[str, Type] = {
     ),
     "object": Type(_schema("object"), _json(dict, reason="not a JSON object")),
     "array": Type(_schema("array"), _json(list, reason="not a JSON array")),
+    "any": Type(_schema("object", "array", "string", "number", "boolean"), lambda value: value),
+    "base64": Type(_schema("string", contentEncoding="base64"), _base64),
     "object_id": Type(_schema("string"), _object_id, is_text=True, is_plain=True),
     "email": Type(_schema("string"), _email, is_text=True, personal=True),
     "phone": Type(_schema("string"), _phone, is_text=True, personal=True),

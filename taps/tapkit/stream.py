@@ -67,7 +67,7 @@ class Stream(SDKStream):
 
     fields: Iterable[Field] = ()
     replace_by: ClassVar[tuple[str, ...]] = ()
-    is_encoded: ClassVar[bool] = False
+    is_encoded: bool = False
     endpoint: str | None = None
     tap: Tap
 

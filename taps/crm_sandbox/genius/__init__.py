@@ -1,0 +1,1 @@
+"""The database of a Genius CRM: its tables and made-up rows, for tests and benchmarks."""

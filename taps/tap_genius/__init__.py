@@ -1,0 +1,1 @@
+"""tap-genius: reads a Genius CRM from its MySQL or MariaDB database."""
