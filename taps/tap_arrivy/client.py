@@ -13,7 +13,15 @@ import requests
 from pyrate_limiter import Limiter, Rate
 from tapkit.auth import Auth
 from tapkit.client import Client
-from tapkit.errors import AccessDenied, BadRequest, FatalAPIError, NotFound, PageLoop, Unauthorized
+from tapkit.errors import (
+    AccessDenied,
+    BadRequest,
+    FatalAPIError,
+    NotFound,
+    PageLoop,
+    RateLimited,
+    Unauthorized,
+)
 from tapkit.paging import numbered
 
 if TYPE_CHECKING:
@@ -134,6 +142,8 @@ class ArrivyClient(Client):
         error = super().classify(response)
         if response.status_code == requests.codes.method_not_allowed:
             return NotFound(f"Arrivy has no such list ({error})")
+        if isinstance(error, RateLimited) and error.wait:
+            self.hold(error.wait)  # for all that is under way at once
         if isinstance(error, BadRequest) and "NOT AUTHORIZED" in _description(response):
             return AccessDenied(f"The keys may not read this ({error})")
         if isinstance(error, Unauthorized):
