@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg2
@@ -14,7 +15,6 @@ from psycopg2 import sql
 from warehouse.history import Counts
 from warehouse.rejects import Reject
 
-from target_warehouse.column_text import DELIMITER
 from target_warehouse.encoder import EncodedBatch, Item, as_text
 from target_warehouse.errors import is_record_fault
 from target_warehouse.jsontext import dumps, loads
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "BatchLoad"]
 
-_DELIMITER: Final = DELIMITER.encode()
 _T = TypeVar("_T")
 
 # Above it may stand what was wrong within a JSON value.
 _LINE: Final = re.compile(r"^COPY \S+, \w+ (\d+)", re.MULTILINE)
+_ROW: Final = re.compile(rb'(?:[^"\n]+|"[^"\\]*(?:\\.[^"\\]*)*")*\n', re.DOTALL)
 
 
 @dataclass
@@ -73,7 +73,7 @@ class BatchLoad:
         staging.ensure(cursor)
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # at the commit no row would be named
         if encoded.rows:
-            text = b"".join(encoded.blobs)
+            text = b"\n".join([*encoded.blobs, b""])
             encoded.blobs.clear()
             self._copy(text)
         deduplicated = deleted = updated = 0
@@ -99,28 +99,28 @@ class BatchLoad:
 
     def _copy(self, text: bytes) -> None:
         if (error := self._attempt(lambda: self.staging.copy(self.cursor, text))) is not None:
-            self._copy_without(text.split(b"\n")[:-1], error)
+            self._copy_without(_ROW.findall(text), error)
 
-    def _copy_without(self, lines: list[bytes], error: psycopg2.Error | None) -> None:
-        """Copy lines of which one has failed: before it all are good, after it nobody knows."""
+    def _copy_without(self, rows: list[bytes], error: psycopg2.Error | None) -> None:
+        """Copy rows of which one has failed: before it all are good, after it nobody knows."""
 
         def copy(some: Sequence[bytes]) -> None:
-            self.staging.copy(self.cursor, b"\n".join([*some, b""]))
+            self.staging.copy(self.cursor, b"".join(some))
 
-        def place(line: bytes) -> int:
-            return int(line[: line.index(_DELIMITER)])
+        def place(row: bytes) -> int:
+            return int(row[: row.index(b",")].strip(b'"'))
 
         while error is not None:
             # Where messages are in a language that says it otherwise, halving finds it.
             named = _LINE.search(error.diag.context or "")
             if not named:
-                self._isolate(lines, copy, place, error)
+                self._isolate(rows, copy, place, error)
                 return
-            number = int(named[1])
-            self._refuse(place(lines[number - 1]), _message(error))
-            copy(lines[: number - 1])
-            lines = lines[number:]
-            error = self._attempt(partial(copy, lines))
+            bad = _row_at(rows, int(named[1]))
+            self._refuse(place(rows[bad]), _message(error))
+            copy(rows[:bad])
+            rows = rows[bad + 1 :]
+            error = self._attempt(partial(copy, rows))
 
     def _merge(self) -> int:
         """Merge what is staged; return how many duplicates only Postgres could tell."""
@@ -194,3 +194,9 @@ class BatchLoad:
 
 def _message(error: psycopg2.Error) -> str:
     return ": ".join(filter(None, (error.diag.message_primary, error.diag.message_detail)))
+
+
+def _row_at(rows: Sequence[bytes], line: int) -> int:
+    """Return the row that has or ends with a line, of which texts with line feeds have several."""
+    last_lines = accumulate(row.count(b"\n") for row in rows)
+    return next(index for index, last in enumerate(last_lines) if last >= line)

@@ -1,7 +1,7 @@
-"""One column of a chunk as COPY text; whatever is not plain raises `UnusualError`.
+"""What has to be looked at in one column of a chunk before it becomes COPY text.
 
-Values are not escaped here: they are joined with control characters, and the escaping of the joined
-text is three replacements (see `encoder`).
+Text, whole numbers and booleans are right as they were decoded. For the rest a check says whether
+the values are, or gives others in their place; whatever is not plain raises `UnusualError`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,16 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from target_warehouse import moments
 from target_warehouse.binary import parse_bytes
-from target_warehouse.convert import BIGINT
 from target_warehouse.typed import (
     RAW_NULL,
     UnsupportedError,
     first_characters,
-    left_raw,
     nested_decoder,
     nullable,
     only_strings,
@@ -32,40 +30,30 @@ if TYPE_CHECKING:
     from target_warehouse.binary import BinaryEncoding
     from target_warehouse.columns import Column
 
-__all__ = [
-    "DELIMITER",
-    "NULL",
-    "ROW",
-    "UnusualError",
-    "column_encoder",
-    "nested_text",
-    "plain_text",
-]
+    Check = Callable[[Sequence[Any]], Sequence[Any] | None]
 
-NULL: Final = "\x1d"
-ROW: Final = "\x1e"
-DELIMITER: Final = "\x1f"
+__all__ = ["Check", "UnusualError", "column_check", "nested"]
 
 _DATETIMES: Final = re.compile(f"(?:{moments.DATETIME}\n)*")
 _TIMES: Final = re.compile(f"(?:{moments.CLOCK}\n)*")
-_DATES: Final = re.compile(f"(?:{moments.DATE}\n)*")
-_NUMBERS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
-_BIGINTS: Final = re.compile(rf"(?:(?:0|-?[1-9][0-9]{{0,17}}|{NULL})\n)*")
-_DECODERS: Final = {kind: msgspec.json.Decoder(list[kind]) for kind in (datetime, date, time)}  # type: ignore[valid-type]
-_INTEGERS: Final = msgspec.json.Decoder(list[int | None])
+_DECIMALS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
+_CONVERTED: Final = {"boolean", "bigint", "numeric", "json", "jsonb"}
+_datetimes: Final = msgspec.json.Decoder(list[datetime]).decode
+_dates: Final = msgspec.json.Decoder(list[date]).decode
+_numbers: Final = msgspec.json.Decoder(list[float | None]).decode
 
 
 class UnusualError(Exception):
     """Something in the chunk needs a closer look."""
 
 
-def column_encoder(  # noqa: C901, PLR0911, PLR0912 - a table
+def column_check(  # noqa: PLR0911 - a table
     column: Column, schema: Mapping[str, Any]
-) -> Callable[[Sequence[Any]], tuple[Sequence[str], int]]:
-    """Return what encodes the values of one column.
+) -> Check | None:
+    """Return what checks the values of one column, None where there is nothing to check.
 
     Returns:
-        A function that gives the texts and how many are null, and raises `UnusualError`.
+        A function that gives the values to write instead, or None where they are right as they are.
 
     Raises:
         UnsupportedError: Only `convert` can do it.
@@ -74,143 +62,123 @@ def column_encoder(  # noqa: C901, PLR0911, PLR0912 - a table
         case "number", "numeric" if not only_strings(schema):
             return partial(_number, null=nullable(schema))
         case "number", "numeric":
-            return partial(_matching, _NUMBERS, float, None)
+            return partial(_matching, _DECIMALS, float)
         case "json", "jsonb":
             return partial(
-                nested_text, nested_decoder(schema), first_characters(schema), null=nullable(schema)
+                nested, nested_decoder(schema), first_characters(schema), null=nullable(schema)
             )
-        case "integer", "bigint" if left_raw(column, schema):
-            return partial(_raw_bigint, null=nullable(schema))
-        case "integer", "bigint":
-            return _bigint
-        case "integer", ("numeric" | "text"):
-            return _integer
-        case "boolean", "boolean":
-            return _boolean
         case "datetime", ("timestamp with time zone" | "timestamp without time zone"):
-            return partial(_matching, _DATETIMES, datetime.fromisoformat, _DECODERS[datetime])
+            return _datetime
         case "date", ("date" | "timestamp with time zone" | "timestamp without time zone"):
-            return partial(_matching, _DATES, date.fromisoformat, _DECODERS[date])
+            return _date
         case (("base16" | "base64"), "bytea"):
             return partial(_bytes, column.kind)
         case "time", "time without time zone":
-            return partial(_matching, _TIMES, time.fromisoformat, _DECODERS[time])
-        case (("text" | "datetime" | "date" | "time" | "base16" | "base64"), "text") if (
-            only_strings(schema)
+            return partial(_matching, _TIMES, time.fromisoformat)
+        case ("integer", ("bigint" | "numeric" | "text")) | ("boolean", "boolean"):
+            return None
+        case (kind, storage) if only_strings(schema) and (
+            storage == "text" or (kind == "text" and storage not in _CONVERTED)
         ):
-            return plain_text
+            return None  # text, or somebody's own type, which reads texts
         case _:
             raise UnsupportedError(f"{column.kind} in {column.storage}")
 
 
-def plain_text(values: Sequence[Any]) -> tuple[Sequence[str], int]:
-    """Encode strings."""
-    if not (nulls := values.count(None)):
-        return values, 0
-    return [NULL if v is None else v for v in values], nulls
+def _present(values: Sequence[str | None]) -> Sequence[str]:
+    return [v for v in values if v is not None]
 
 
-def _integer(values: Sequence[Any]) -> tuple[list[str], int]:
-    return [NULL if v is None else str(v) for v in values], values.count(None)
+def _datetime(values: Sequence[str | None]) -> None:
+    """Check moments, quickly where all of them are in the common forms of UTC."""
+    present = _present(values)
+    joined = '","'.join(present)
+    common = joined.count("Z") + joined.count("+00:00") == len(present)
+    if not (common and _decodes(_datetimes, joined, len(present))):
+        _matching(_DATETIMES, datetime.fromisoformat, values)
 
 
-def _bigint(values: Sequence[Any]) -> tuple[list[str], int]:
-    present = [v for v in values if v is not None]
-    if present and (max(present) >= BIGINT or min(present) < -BIGINT):
+def _date(values: Sequence[str | None]) -> None:
+    present = _present(values)
+    if not _decodes(_dates, '","'.join(present), len(present)):
         raise UnusualError
-    return [NULL if v is None else str(v) for v in values], len(values) - len(present)
 
 
-def _raw_bigint(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
-    texts, nulls = _raw(values, null=null)
-    if _BIGINTS.fullmatch("\n".join([*texts, ""])):
-        return texts, nulls
-    # Written as 1.0 or 1e3, or very long, or no number at all.
-    joined = ",".join("null" if text == NULL else text for text in texts)
-    return _bigint(_INTEGERS.decode(f"[{joined}]"))
-
-
-def _boolean(values: Sequence[Any]) -> tuple[list[str], int]:
-    words = {None: NULL, True: "true", False: "false"}
-    return [words[v] for v in values], values.count(None)
+def _decodes(decode: Callable[[str], list[Any]], joined: str, count: int) -> bool:
+    """Tell whether texts are of a type, given joined as JSON strings."""
+    try:
+        return not count or len(decode(f'["{joined}"]')) == count
+    except msgspec.MsgspecError:
+        return False
 
 
 def _matching(
-    form: re.Pattern[str],
-    check: Callable[[str], Any],
-    decoder: msgspec.json.Decoder[Any] | None,
-    values: Sequence[Any],
-) -> tuple[Sequence[str], int]:
-    """Encode texts of one form; the decoder passes most of them at once, `check` all that may."""
-    nulls = values.count(None)
-    present = [v for v in values if v is not None] if nulls else values
-    joined = "\n".join([*present, ""])
-    if not form.fullmatch(joined):
+    form: re.Pattern[str], check: Callable[[str], Any], values: Sequence[str | None]
+) -> None:
+    """Check texts of one form."""
+    present = _present(values)
+    if not form.fullmatch("\n".join([*present, ""])):
         raise UnusualError
-    if present and not (decoder and _decodes(decoder, joined[:-1])):
-        try:
-            for value in present:
-                check(value)
-        except ValueError:
-            raise UnusualError from None
-    return [NULL if v is None else v for v in values] if nulls else values, nulls
-
-
-def _decodes(decoder: msgspec.json.Decoder[Any], lines: str) -> bool:
     try:
-        decoder.decode('["' + lines.replace("\n", '","') + '"]')
-    except msgspec.MsgspecError:
-        return False
-    return True
-
-
-def _bytes(encoding: BinaryEncoding, values: Sequence[Any]) -> tuple[list[str], int]:
-    texts = [NULL if v is None else parse_bytes(encoding, v) for v in values]
-    if None in texts:
-        raise UnusualError
-    return cast("list[str]", texts), values.count(None)
-
-
-def _raw(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
-    try:
-        joined = b"\n".join(values).decode()
-    except UnicodeDecodeError:
+        for value in present:
+            check(value)
+    except ValueError:
         raise UnusualError from None
-    texts = joined.split("\n")
-    if len(texts) != len(values) or "\\u0000" in joined:  # or a text that looks like it
+
+
+def _bytes(encoding: BinaryEncoding, values: Sequence[str | None]) -> Sequence[str | None]:
+    texts = [None if v is None else parse_bytes(encoding, v) for v in values]
+    if texts.count(None) > values.count(None):
         raise UnusualError
-    if "null" not in joined or not (nulls := texts.count("null")):
-        return texts, 0
-    if not null and any(
-        v is not RAW_NULL for v, text in zip(values, texts, strict=True) if text == "null"
-    ):
+    return texts
+
+
+def _number(values: Sequence[msgspec.Raw], *, null: bool) -> None:
+    if len(_numbers(_array(values, null=null))) != len(values):
         raise UnusualError
-    return [NULL if text == "null" else text for text in texts], nulls
 
 
-def _number(values: Sequence[Any], *, null: bool) -> tuple[list[str], int]:
-    texts, nulls = _raw(values, null=null)
-    if not {text[0] for text in texts} <= set("-0123456789" + NULL):
-        raise UnusualError
-    return texts, nulls
-
-
-def nested_text(
-    decoder: msgspec.json.Decoder[Any] | None, first: str, values: Sequence[Any], *, null: bool
-) -> tuple[list[str], int]:
-    """Encode nested values, which are JSON already.
+def nested(
+    decode: Callable[[bytes], Any] | None,
+    first: str,
+    values: Sequence[msgspec.Raw],
+    *,
+    null: bool,
+) -> Sequence[str | None]:
+    """Return nested values as texts, for the database to parse.
 
     Args:
-        decoder: What validates them, if anything does.
+        decode: What validates an array of them, if anything does.
         first: Characters one of which a value begins with; empty: any.
         values: As they are in the messages.
         null: Whether null is allowed.
     """
-    texts, nulls = _raw(values, null=null)
-    if first and not {text[0] for text in texts} <= {*first, NULL}:
+    array = _array(values, null=null)
+    if b"\\u0000" in array:  # or a text that looks like it
         raise UnusualError
-    if decoder is not None:
-        for text in texts:
-            if text != NULL:
-                decoder.decode(text)
-    return texts, nulls
+    if decode is None and b"\\ud" in array:
+        decode = msgspec.json.decode  # refuses halves of surrogate pairs, as the database does
+    if decode:
+        decode(array)
+    texts = [str(v, "utf-8") for v in values]
+    begun = {text[0] for text in texts}
+    if "n" in begun:
+        return _with_nulls(texts, {*first})
+    if first and not begun <= {*first}:
+        raise UnusualError
+    return texts
+
+
+def _with_nulls(texts: list[str], first: set[str]) -> list[str | None]:
+    present = [None if text == "null" else text for text in texts]
+    if first and not {text[0] for text in present if text} <= first:
+        raise UnusualError
+    return present
+
+
+def _array(values: Sequence[msgspec.Raw], *, null: bool) -> bytes:
+    """Return values as one array, unless there is a null in a message where the schema has none."""
+    joined = b",".join(values)
+    if not null and b"null" in joined and any(v == RAW_NULL and v is not RAW_NULL for v in values):
+        raise UnusualError
+    return b"[%b]" % joined

@@ -1,36 +1,41 @@
-"""Records in, COPY text out: column by column for all that is ordinary, one by one for the rest.
+"""Records in, COPY text out: a chunk at a time for all that is ordinary, one by one for the rest.
 
-Values are joined with control characters as separators, so that the escaping of a whole chunk is
-four replacements. A chunk with anything unusual in it (a control character, a NUL, a date that is
+A row is written by msgspec as a JSON array. Without its brackets that is a line of CSV with the
+backslash as escape: texts are quoted, null, numbers and booleans are not. Only other escapes than
+that of the quote have to be undone. A chunk with anything unusual in it (a NUL, a date that is
 none) is halved until the unusual record stands alone and goes through `convert`.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from warehouse.rejects import Reject
 
-from target_warehouse.column_text import (
-    DELIMITER,
-    NULL,
-    ROW,
-    UnusualError,
-    column_encoder,
-    nested_text,
-    plain_text,
-)
+from target_warehouse.column_text import UnusualError, column_check, nested
 from target_warehouse.convert import ISSUES, Converter, RefusedError
 from target_warehouse.jsontext import dumps, loads
 from target_warehouse.names import EXTRA
-from target_warehouse.typed import UnsupportedError, record_type
+from target_warehouse.typed import (
+    EXTRACTED,
+    ISSUES_FIELD,
+    PLACE,
+    RAW_NULL,
+    UnsupportedError,
+    attribute,
+    record_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from target_warehouse.column_text import Check
     from target_warehouse.columns import Column
 
 __all__ = ["EncodedBatch", "Encoder", "Item", "as_text"]
@@ -39,10 +44,13 @@ Item = msgspec.Raw | bytes | dict[str, Any]
 """A record: as its part of the message, or parsed where a stream map has been at work."""
 
 _CHUNK: Final = 256
-_ESCAPES: Final = str.maketrans(
-    {"\\": "\\\\", "\n": "\\n", "\r": "\\r", DELIMITER: "\\" + DELIMITER, NULL: "\\" + NULL}
-)
-_DELIMITER, _NULL, _ROW = DELIMITER.encode(), NULL.encode(), ROW.encode()
+_ESCAPED: Final = re.compile(rb'\\([^"u]|u[0-9a-f]{4})')
+_CHARACTERS: Final = {
+    b"\\": rb"\\",
+    **{b"u%04x" % i: bytes([i]) for i in range(1, 0x20)},
+    **dict(zip((b"b", b"f", b"n", b"r", b"t"), (b"\b", b"\f", b"\n", b"\r", b"\t"), strict=True)),
+}
+_encode: Final = msgspec.json.Encoder().encode
 _UNKNOWN: Final = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 
 
@@ -52,8 +60,9 @@ class EncodedBatch:
 
     Attributes:
         extracted: Texts of one more column, or nothing.
-        blobs: COPY text in UTF-8; each line begins with the record's place in the batch.
-        rows: Number of lines.
+        blobs: Rows of CSV in UTF-8, of which the last has no line feed; each begins with the
+            record's place in the batch.
+        rows: Number of rows.
         keys: The distinct keys among them, as text; empty for a stream without a key.
         rejects: Records refused before Postgres saw them: place → reject.
         known_keys: What could be read of their keys: column → text.
@@ -111,12 +120,19 @@ class Encoder:
         self._undeclared: set[str] = set()
         self._key_places = [i for i, column in enumerate(columns) if column.field in keys]
         self._decode: Callable[[Any], Any] | None = None
-        self._encoders: list[Callable[[Sequence[Any]], tuple[Sequence[str], int]]] = []
+        self._checks: list[tuple[str, Check]] = []
         try:
-            self._encoders = [column_encoder(c, schema["properties"][c.field]) for c in columns]
+            for number, column in enumerate(columns):
+                if check := column_check(column, schema["properties"][column.field]):
+                    self._checks.append((attribute(number), check))
             self._compile()
         except UnsupportedError:
             self._decode = None
+        checked = [name for name, _ in self._checks]
+        keyed = [attribute(place) for place in self._key_places]
+        self._columns_of = attrgetter(ISSUES_FIELD, *checked, *keyed, PLACE)
+        # What is written of a record: place, columns, issues and, where there is one, the moment.
+        self._width = 2 + len(columns)
 
     def _compile(self) -> None:
         record = record_type(
@@ -159,7 +175,7 @@ class Encoder:
                 if match := _UNKNOWN.search(str(error)):
                     self._learn(match[1])
         if rows:
-            self._encode_rows(good, list(map(msgspec.structs.astuple, rows)), items, batch)
+            self._encode_rows(good, rows, items, batch)
 
     def _learn(self, undeclared: str) -> None:
         """Let the decoder pass over a field it has tripped on."""
@@ -181,55 +197,44 @@ class Encoder:
     def _encode_rows(
         self,
         places: list[int],
-        rows: list[tuple[Any, ...]],
+        rows: list[msgspec.Struct],
         items: Sequence[Item],
         batch: EncodedBatch,
     ) -> None:
         try:
-            blob, texts = self._encode_columns(places, rows, batch.extracted)
-        except (UnusualError, msgspec.MsgspecError):
+            blob, keys = self._encode_checked(places, rows, batch.extracted)
+        except (UnusualError, msgspec.MsgspecError, UnicodeDecodeError):
             if len(places) == 1:
                 self._encode_one(places[0], items[places[0]], batch)
                 return
             middle = len(places) // 2
-            self._encode_rows(places[:middle], rows[:middle], items, batch)
-            self._encode_rows(places[middle:], rows[middle:], items, batch)
+            self._encode_chunk(places[:middle], items, batch)
+            self._encode_chunk(places[middle:], items, batch)
             return
         batch.blobs.append(blob)
         batch.rows += len(places)
         if self.keys:
-            batch.keys.update(zip(*(texts[i] for i in self._key_places), strict=True))
+            batch.keys.update(keys)
 
-    def _encode_columns(
-        self, places: list[int], rows: list[tuple[Any, ...]], extracted: Sequence[str | None]
-    ) -> tuple[bytes, list[Sequence[str]]]:
-        fields = list(zip(*rows, strict=False))  # undeclared fields come last, from some row on
-        texts: list[Sequence[str]] = []
-        nulls = 0
-        for encode, values in zip(self._encoders, fields, strict=False):
-            column, missing = encode(values)
-            texts.append(column)
-            nulls += missing
-        issues, missing = nested_text(None, "{", fields[len(self._encoders)], null=True)
-        if self.strict and missing < len(places):
-            raise UnusualError
-        nulls += missing
-        written: list[Sequence[str]] = [list(map(str, places)), *texts, issues]
+    def _encode_checked(
+        self, places: list[int], rows: list[Any], extracted: Sequence[str | None]
+    ) -> tuple[bytes, Iterable[tuple[str, ...]]]:
+        issues, *columns = zip(*map(self._columns_of, rows), strict=True)
+        for (name, check), values in zip(self._checks, columns, strict=False):
+            if (others := check(values)) is not None:
+                _set_all(rows, name, others)
+        if issues.count(RAW_NULL) < len(issues):
+            if self.strict:
+                raise UnusualError
+            _set_all(rows, ISSUES_FIELD, nested(None, "{", issues, null=True))
+        _set_all(rows, PLACE, places)
+        width = self._width
         if extracted:
-            kept, missing = plain_text([extracted[place] for place in places])
-            written.append(kept)
-            nulls += missing
-        # Bytes are much faster to search than text with wide characters in it.
-        blob = ROW.join(map(DELIMITER.join, zip(*written, strict=True))).encode()
-        if (
-            blob.count(_DELIMITER) != len(places) * (len(written) - 1)
-            or blob.count(_ROW) != len(places) - 1
-            or blob.count(_NULL) != nulls
-            or b"\0" in blob
-        ):
-            raise UnusualError
-        blob = blob.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
-        return blob.replace(_ROW, b"\n") + b"\n", texts
+            width += 1
+            _set_all(rows, EXTRACTED, [extracted[place] for place in places])
+        keys = columns[len(self._checks) : -1]
+        lines = [_encode(row[:width])[1:-1] for row in map(msgspec.structs.astuple, rows)]
+        return _csv(b"\n".join(lines)), zip(*(map(str, key) for key in keys), strict=True)
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}
@@ -241,11 +246,10 @@ class Encoder:
             batch.rejects[place] = Reject(key, as_text(item), error.error_class, str(error))
             batch.known_keys.append(self.converter.known_key(record))
             return
-        values = [*encoded.values, encoded.issues]
+        values = [place, *encoded.values, encoded.issues]
         if batch.extracted:
             values.append(batch.extracted[place])
-        line = DELIMITER.join(NULL if v is None else v.translate(_ESCAPES) for v in values)
-        batch.blobs.append(f"{place}{DELIMITER}{line}\n".encode())
+        batch.blobs.append(_csv(_encode(values)[1:-1]))
         batch.rows += 1
         batch.found.extend((place, name, reason) for name, reason in encoded.found.items())
         if self.keys:
@@ -265,6 +269,22 @@ class Encoder:
             elif extra := {k: v for k, v in record.items() if k in undeclared and not _is_ours(k)}:
                 record = record | {EXTRA: extra}
         return record
+
+
+def _csv(json: bytes) -> bytes:
+    """Return rows as COPY reads them: the quote and the backslash stay escaped, nothing else."""
+    if b"\\" not in json:
+        return json
+    parts = _ESCAPED.split(json)
+    try:
+        parts[1::2] = map(_CHARACTERS.__getitem__, parts[1::2])
+    except KeyError:  # NUL
+        raise UnusualError from None
+    return b"".join(parts)
+
+
+def _set_all(rows: list[Any], name: str, values: Iterable[Any]) -> None:
+    deque(map(setattr, rows, repeat(name), values), maxlen=0)
 
 
 def _is_ours(field: str) -> bool:

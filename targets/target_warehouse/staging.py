@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 from psycopg2.extras import Json
 
-from target_warehouse.column_text import DELIMITER, NULL
 from target_warehouse.table import DELETED_AT, Table
 
 if TYPE_CHECKING:
@@ -123,8 +122,8 @@ class Staging:
 
     def copy(self, cursor: Cursor, text: bytes) -> None:
         """Fill the temporary table."""
-        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (DELIMITER {}, NULL {})").format(
-            self.name, names(self.copied), sql.Literal(DELIMITER), sql.Literal(NULL)
+        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ESCAPE {}, NULL {})").format(
+            self.name, names(self.copied), sql.Literal("\\"), sql.Literal("null")
         )
         cursor.copy_expert(statement, BytesIO(text), _COPY_BYTES)
 

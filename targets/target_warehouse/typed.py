@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union
 
 import msgspec
 
+from target_warehouse.convert import BIGINT
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from target_warehouse.columns import Column
 
 __all__ = [
+    "EXTRACTED",
+    "ISSUES_FIELD",
+    "PLACE",
     "RAW_NULL",
     "UnsupportedError",
+    "attribute",
     "first_characters",
     "left_raw",
     "nested_decoder",
@@ -29,6 +35,9 @@ __all__ = [
 ]
 
 RAW_NULL: Final = msgspec.Raw(b"null")
+PLACE: Final = "place"
+ISSUES_FIELD: Final = "issues"
+EXTRACTED: Final = "extracted"
 
 _ANNOTATIONS: Final = frozenset(
     [
@@ -78,6 +87,11 @@ class UnsupportedError(Exception):
     """The schema says more than a msgspec type can."""
 
 
+def attribute(column: int) -> str:
+    """Return the name by which a record type knows a column, given its number."""
+    return f"f{column}"
+
+
 def nullable(schema: Mapping[str, Any]) -> bool:
     """Tell whether null is a value of this schema."""
     if alternatives := schema.get("anyOf"):
@@ -112,17 +126,11 @@ def left_raw(column: Column, schema: Mapping[str, Any]) -> bool:
     Raises:
         UnsupportedError: It should be, but its schema asks for more than can be seen there.
     """
-    match column.kind, column.storage:
-        case "json", _:
-            return not only_strings(schema)
-        case "number", _ if not only_strings(schema):
-            if not _only_types(schema):
-                raise UnsupportedError("limits of a number")
-            return True
-        case "integer", "bigint":
-            return _only_types(schema)
-        case _:
-            return False
+    if column.kind not in {"json", "number"} or only_strings(schema):
+        return False
+    if column.kind == "number" and not _only_types(schema):
+        raise UnsupportedError("limits of a number")
+    return True
 
 
 def _only_types(schema: Mapping[str, Any]) -> bool:
@@ -143,7 +151,10 @@ def record_type(
     issues: str,
     ignored: Iterable[str] = (),
 ) -> type[msgspec.Struct]:
-    """Return the type of a record: one field per column, then `issues`, then the ignored ones.
+    """Return the type of a record, to be written as one row of COPY.
+
+    Its fields are `PLACE`, one per column (`attribute` names them), `ISSUES_FIELD`, `EXTRACTED`,
+    and those that are ignored.
 
     Raises:
         UnsupportedError: The schema cannot be expressed.
@@ -152,18 +163,19 @@ def record_type(
     if unknown := _keywords(schema) - known - _ANNOTATIONS:
         raise UnsupportedError(f"{sorted(unknown)}")
     required = {*schema.get("required", ()), *keys}
-    fields: list[Any] = []
-    renamed = {}
-    for column in columns:
-        name = f"f{len(fields)}"
+    fields: list[Any] = [(PLACE, int | None, None)]
+    renamed = {PLACE: " place", EXTRACTED: " extracted"}  # set by the encoder, in no message
+    for number, column in enumerate(columns):
+        name = attribute(number)
         renamed[name] = column.field
         declared = _column_type(column, schema["properties"][column.field], column.field in keys)
         default = RAW_NULL if declared is msgspec.Raw else None
         fields.append((name, declared) if column.field in required else (name, declared, default))
-    for field in (issues, *ignored):
-        name = f"f{len(fields)}"
-        renamed[name] = field
-        fields.append((name, msgspec.Raw, RAW_NULL))
+    renamed[ISSUES_FIELD] = issues
+    fields += [(ISSUES_FIELD, msgspec.Raw, RAW_NULL), (EXTRACTED, str | None, None)]
+    for number, field in enumerate(ignored, len(columns)):
+        renamed[attribute(number)] = field
+        fields.append((attribute(number), msgspec.Raw, RAW_NULL))
     try:
         return msgspec.defstruct(
             "Record", fields, rename=renamed, kw_only=True, forbid_unknown_fields=True, gc=False
@@ -172,8 +184,8 @@ def record_type(
         raise UnsupportedError(str(error)) from error
 
 
-def nested_decoder(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any] | None:
-    """Return what validates a nested value, or None where anything of its type will do.
+def nested_decoder(schema: Mapping[str, Any]) -> Callable[[bytes], list[Any]] | None:
+    """Return what validates an array of nested values, or None where any of their type will do.
 
     Raises:
         UnsupportedError: The schema cannot be expressed.
@@ -181,7 +193,8 @@ def nested_decoder(schema: Mapping[str, Any]) -> msgspec.json.Decoder[Any] | Non
     if not _keywords(schema) & (_STRUCTURE | {"enum", "const"}):
         return None
     try:
-        return msgspec.json.Decoder(_nested(schema))
+        of: Any = Union[_nested(schema), None]  # noqa: UP007 - built at run time
+        return msgspec.json.Decoder(list[of]).decode
     except TypeError as error:
         raise UnsupportedError(str(error)) from error
 
@@ -193,10 +206,18 @@ def _keywords(schema: Mapping[str, Any]) -> set[str]:
 def _column_type(column: Column, schema: Mapping[str, Any], is_key: bool) -> Any:  # noqa: FBT001
     if left_raw(column, schema):
         return msgspec.Raw
-    declared = _nested(schema)
+    declared = _nested(_fitting(schema) if column.storage == "bigint" else schema)
     if is_key:
         declared = _without_null(declared)
     return declared
+
+
+def _fitting(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to a schema that its whole numbers fit into eight bytes."""
+    if alternatives := schema.get("anyOf"):
+        return {**schema, "anyOf": list(map(_fitting, alternatives))}
+    least, most = schema.get("minimum", -BIGINT), schema.get("maximum", BIGINT)
+    return {**schema, "minimum": max(least, -BIGINT), "maximum": min(most, BIGINT - 1)}
 
 
 def _without_null(declared: Any) -> Any:

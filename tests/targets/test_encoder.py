@@ -39,7 +39,24 @@ PROPERTIES: dict[str, Any] = {
 SCHEMA = {"type": "object", "properties": PROPERTIES, "required": ["required"]}
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(
-    ["", "a", "null", "\\N", "\0", "\x1d", "\x1e", "\x1f", "\n", "\\", "\\u0000", "😀", "1.5"]
+    [
+        "",
+        "a",
+        "null",
+        "\\N",
+        "\\.",
+        "\0",
+        "\x01",
+        "\x1f",
+        "\x7f",
+        "\n",
+        "\r\n",
+        "\\",
+        "\\u0000",
+        '"',
+        ",",
+        "😀",
+    ]
 )
 moments = st.sampled_from(
     ["2024-01-01T00:00:00Z", "2024-02-30T00:00:00Z", "0000-00-00", "2024-01-01", "now", "",
@@ -93,10 +110,12 @@ def encoded(batch: list[bytes], *, compiled: bool, strict: bool) -> Any:
     if not compiled:
         encoder._decode = None
     result = encoder.encode([msgspec.Raw(line) for line in batch])
-    lines = b"".join(result.blobs).decode().split("\n")[:-1]
+    csv = "\n".join([*(blob.decode() for blob in result.blobs), ""])
+    lines = re.findall(r'(?:[^"\n]|"(?:[^"\\]|\\.)*")+\n', csv, re.DOTALL)
+    assert "".join(lines) == csv
     assert len(lines) == result.rows
     found = sorted(result.found)
-    rows = sorted(normal(line) for line in lines)
+    rows = sorted(map(normal, lines), key=repr)
     return rows, result.keys, result.rejects, found, result.overflowed
 
 
@@ -105,16 +124,16 @@ def number(text: str) -> Decimal:
 
 
 def normal(line: str) -> list[Any]:
-    """Return a line of COPY text with numbers and JSON by value, for their text may differ."""
+    """Return a row of CSV with numbers and JSON by value, for their text may differ."""
     kinds = ["integer", *(kind_of(v) for v in PROPERTIES.values()), "json"]
-    fields = [""]
-    for escaped, separator, plain in re.findall(r"\\(.)|(\x1f)|([^\\\x1f]+)", line):
-        if separator:
-            fields.append("")
-        fields[-1] += {"n": "\n", "r": "\r"}.get(escaped, escaped) + plain
+    fields: list[Any] = []
+    for quoted, plain in re.findall(r'(?:"((?:[^"\\]|\\.)*)"|([^",\n]+))[,\n]', line, re.DOTALL):
+        assert "\\" not in re.sub(r"\\[\"\\]", "", quoted)
+        text = re.sub(r"\\(.)", r"\1", quoted)
+        fields.append(None if plain == "null" else plain or text)
     return [
         field
-        if field == "\x1d" or kind not in {"number", "json", "boolean"}
+        if field is None or kind not in {"number", "json", "boolean"}
         else field[0]
         if kind == "boolean"
         else str(json.loads(field, parse_float=number, parse_int=number))

@@ -99,20 +99,23 @@ def statements(monkeypatch):
 
 
 def test_a_bad_value_among_many_costs_few_statements(wh, messages, statements):
-    wh.query("CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, u uuid)")
+    wh.query("CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, u uuid, t text)")
     good = "7c0ee8f8-6d3e-4a6a-9a53-3f2f5a0c2a55"
-    head = messages.schema("s", {"id": {"type": "integer"}, "u": {"type": "string"}})
+    text = 'several\r\nlines\n\\.\n"quoted", \\n'
+    properties = {"id": {"type": "integer"}, "u": {"type": "string"}, "t": {"type": "string"}}
+    head = messages.schema("s", properties)
     wh.load(head)
 
     def load(*bad):
         statements.clear()
         values = ["x" if i in bad else good for i in range(10_000)]
-        wh.load(head, *(messages.record("s", id=i, u=value) for i, value in enumerate(values)))
+        rows = enumerate(values)
+        wh.load(head, *(messages.record("s", id=i, u=value, t=text) for i, value in rows))
         return len(statements)
 
     bad = (0, 1, 6_543, 9_999)
     assert load(*bad) - load() == 4 * len(bad) + 1  # one stores the rejects
-    assert wh.table("s") == [{"id": i, "u": good} for i in range(10_000)]
+    assert wh.table("s") == [{"id": i, "u": good, "t": text} for i in range(10_000)]
     assert [key["id"] for _, key, _, _ in wh.rejects()] == [*bad]
 
 
