@@ -104,6 +104,7 @@ class Columns:
         name = self._of.get(plain.lower()) or self._of.get(snake(plain))
         if name is None:
             name = snake(plain) if self._naming == "snake" else plain.replace(".", "_")
+            name = name or plain
             name = f"file_{name}" if name in RESERVED or name.startswith("_sdc_") else name
             if name in self._left_out:
                 return None
@@ -122,7 +123,7 @@ class Columns:
         """
         names: list[str | None] = []
         for number, heading in enumerate(headings, 1):
-            name = self.name(heading) if heading else f"column_{number}"
+            name = self.name(heading if snake(heading) else f"column_{number}")
             if name is not None and name in names:
                 name = self._numbered(name, names, heading)
             names.append(name)
@@ -135,8 +136,10 @@ class Columns:
         Raises:
             FileProblem: Some are missing.
         """
-        missing = {*self._keys, *self._of.values()} - {*names}
-        if missing and self.layout.missing_headings == "fail":
+        needed = {*self._keys}
+        if self.layout.missing_headings == "fail":
+            needed |= self.declared
+        if missing := needed - {*names}:
             raise FileProblem(f"headings are missing for {', '.join(sorted(missing))}")
 
     def _numbered(self, name: str, names: Sequence[str | None], heading: str) -> str:

@@ -110,12 +110,10 @@ class Table(FileStream):
                 row.update(converted)
                 if found:
                     issues[place] = found
-        empty, extra = self._empty, {None, ROW} - self._empty.keys()
-        records: list[Record] = [{**empty, **row} for row in page]  # type: ignore[dict-item]
-        for surplus in extra & records[0].keys() if records else ():
-            for record in records:
-                record.pop(surplus, None)
-        return records, issues
+        for surplus in {None, ROW} - self._empty.keys():
+            for row in page:
+                row.pop(surplus, None)
+        return [{**self._empty, **row} for row in page], issues  # type: ignore[dict-item]
 
     def pages(self) -> Iterator[EncodedPage]:
         try:

@@ -200,6 +200,8 @@ class JsonRows(Rows):
             if row is None:
                 continue
             record = {keys[name]: value for name, value in row.items()}
+            if len(record) < len(row):
+                self._check(number, [keys[name] for name in row])
             record[ROW] = self.count
             page.append(record)
             if len(page) >= PAGE:
@@ -208,6 +210,12 @@ class JsonRows(Rows):
         if not seen and self.layout.no_files == "fail":
             raise FileProblem(f"{self.name} is empty")
         yield page
+
+    def _check(self, number: int, keys: list[str | None]) -> None:
+        """Refuse a row in which two names are one column; any number may be left out."""
+        kept = [key for key in keys if key is not None]
+        if twice := {key for key in kept if kept.count(key) > 1}:
+            raise self.problem(number, f"two names are column '{twice.pop()}'")
 
     def _object(self, line: str, number: int) -> dict[str, Any] | None:
         try:

@@ -107,6 +107,8 @@ class FileStream(Stream):
         wanted = {field.source for field in self.table} - {FILE, ROW, DELETED_AT.name}
         if self.layout.missing_headings == "fail" and (missing := wanted - {*headings}):
             raise FileProblem(f"headings are missing: {', '.join(sorted(missing))}")
+        if twice := {heading for heading in headings if headings.count(heading) > 1}:
+            raise FileProblem(f"headings that come twice: {', '.join(sorted(twice))}")
         return list(map(self.key, headings))
 
     def convert(
