@@ -17,6 +17,8 @@ from singer_sdk.testing.suites import (
     tap_stream_tests,
     tap_tests,
 )
+from tap_arrivy.tap import TapArrivy
+from tap_callrail.tap import TapCallRail
 from tap_hubspot.tap import TapHubSpot
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Case:
         needs_others: Streams that give nothing where the others were cut short.
         unpaced: Module attribute → value that makes the tap not wait between requests.
         busy: Settings with which a run takes more than 50 requests.
+        settings: Settings of every run, such as those with which a bookmark moves only at the end.
         half_way: Requests of such a run after which something was read, and not everything.
     """
 
@@ -46,6 +49,7 @@ class Case:
     needs_others: list[str] = field(default_factory=list)
     unpaced: Row = field(default_factory=dict)
     busy: Row = field(default_factory=dict)
+    settings: Row = field(default_factory=dict)
     half_way: int = 20
 
     @property
@@ -53,11 +57,29 @@ class Case:
         return self.tap.name.removeprefix("tap-")
 
     def run(self, sandbox: Control, state: Row | None = None, **settings: Any) -> Run:
-        config = {"base_url": sandbox.base_url(), **self.credentials, **settings}
+        config = {"base_url": sandbox.base_url(), **self.credentials, **self.settings, **settings}
         return run_tap(self.tap, config, state)
 
 
 CASES = [
+    Case(
+        TapArrivy,
+        {"auth_key": "arrivy-sandbox-key", "auth_token": "arrivy-sandbox-token"},
+        "tasks",
+        first_path="/tasks$",
+        busy={"page_size": 7},
+        settings={"high_performance": True},
+        half_way=60,
+    ),
+    Case(
+        TapCallRail,
+        {"api_key": "callrail-sandbox"},
+        "calls",
+        needs_others=["leads", "notifications", "integrations", "caller_ids", "page_views"],
+        busy={"page_size": 1},
+        settings={"window_days": 1000},
+        half_way=40,
+    ),
     Case(
         TapHubSpot,
         {"access_token": "pat-na1-sandbox"},
@@ -200,7 +222,7 @@ def test_logs_hold_no_secret_and_no_record(
 
 @pytest.mark.filterwarnings("ignore:No records were available to test")
 def test_the_sdk_suite(case: Case, sandbox: Control) -> None:
-    config = {"base_url": sandbox.base_url(), **case.credentials}
+    config = {"base_url": sandbox.base_url(), **case.credentials, **case.settings}
     runner = TapTestRunner(
         tap_class=case.tap,
         config=config,
