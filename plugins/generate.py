@@ -47,6 +47,9 @@ CREDENTIALS = (
 )
 """Taps name their credentials by what they are; either group is enough."""
 
+EXTRAS = {"tap-genius": "[mysql]"}
+"""What of the distribution a tap needs beside its core."""
+
 
 def setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return Meltano's description of one setting, given its JSON schema."""
@@ -190,7 +193,8 @@ def expected() -> dict[Path, str]:
     files = definition_files("loaders", singer_definition(target, extras="[embedded]"))
     files |= definition_files("utilities", warehouse_definition())
     for tap in taps():
-        files |= definition_files("extractors", singer_definition(tap))
+        definition = singer_definition(tap, extras=EXTRAS.get(tap.name, ""))
+        files |= definition_files("extractors", definition)
         readme = ROOT / "taps" / tap.module.split(".")[0] / "README.md"
         files[readme] = with_section(readme, FIELDS, field_tables(tap))
     readme = ROOT / "README.md"
