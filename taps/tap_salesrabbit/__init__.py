@@ -1,0 +1,1 @@
+"""tap-salesrabbit: leads, their histories, and users of a SalesRabbit account."""
