@@ -58,6 +58,7 @@ class Children(DatedList):
         return LATE + timedelta(seconds=self.config["deep_look_back_every"] * self.is_due)
 
     def pages(self) -> Iterator[Rows]:
+        passed = None
         for first, last, starts in self.stretches():
             waiting: list[Parent] = []
             for account, start in starts.items():
@@ -67,17 +68,23 @@ class Children(DatedList):
                         waiting += found  # type: ignore[arg-type]
             if waiting:
                 self.logger.info("%s: %d requests, one each, are to come", self.name, len(waiting))
+            if passed:
+                self.pass_by(passed)
             yield from self._children(sorted({*waiting}))
-            self.pass_by(end_of(last))
+            passed = end_of(last)
+        self.note_accounts(self.began_at)
 
     def _children(self, parents: list[Parent]) -> Iterator[Rows]:
+        passed = None
         for some in chunks(parents, KEPT_EVERY):
+            if passed:
+                self.pass_by(passed)
             answers = ordered_map(self.of_parent, some, workers=self.config["concurrency"])
             for parent, rows in zip(some, answers, strict=True):
                 # What came to a parent since it was listed is ahead of the other parents.
                 self.read_below(parent.moment + timedelta(microseconds=1))
                 yield rows
-            self.pass_by(some[-1].moment)
+            passed = some[-1].moment
 
     def parents_of(self, account: str, dated: Mapping[str, str]) -> Iterator[list[Parent]]:
         """The parents of some days whose date has moved since the last run."""

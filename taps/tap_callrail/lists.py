@@ -193,12 +193,16 @@ class DatedList(AccountList):
         return not last or self.began_at - dates.parse_datetime(last) >= every
 
     def pages(self) -> Iterator[Rows]:
+        passed = None
         for first, last, starts in self.stretches():
+            if passed:
+                self.pass_by(passed)
             for account, start in starts.items():
                 if account not in self.refused:
                     dated = self.dated(max(first, start), last)
                     yield from self.guarded(account, self.of_window(account, dated))
-            self.pass_by(end_of(last))
+            passed = end_of(last)
+        self.note_accounts(self.began_at)
 
     def stretches(self) -> Iterator[tuple[date, date, dict[str, date]]]:
         """The windows to read, with the accounts that begin before their ends, and where."""
@@ -235,21 +239,26 @@ class DatedList(AccountList):
 
     def pass_by(self, moment: datetime) -> None:
         """Keep the bookmark: all accounts were read up to a moment."""
-        bookmark, start = self.bookmark(), self.tap.start_date
-        if self._is_short or (bookmark and start and start > bookmark):
-            return
-        if bookmark is None or bookmark <= moment:
-            read = [name for name in self.tap.account_ids if name not in self.refused]
-            self.stream_state["accounts"] = read
-        if self.get_batch_config(self.config) is None:  # whose files may still be unwritten
+        self.note_accounts(moment)
+        if not self._is_short and self.get_batch_config(self.config) is None:  # files may wait
             self._move_bookmark()
             self.state_manager.is_flushed = False
             self._write_state_message()
 
+    def note_accounts(self, moment: datetime) -> None:
+        """Note which accounts were read up to the bookmark, if they were, by a moment."""
+        bookmark, start = self.bookmark(), self.tap.start_date
+        has_gap = bookmark and start and start > bookmark
+        if not self._is_short and not has_gap and (bookmark is None or bookmark <= moment):
+            read = [name for name in self.tap.account_ids if name not in self.refused]
+            self.stream_state["accounts"] = read
+
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        is_whole = self.status.status == "success" and not self.is_cut
-        if is_whole and self.is_due and self.tap.start_date is None:
-            self.stream_state["deep_read_at"] = dates.text(self.began_at)
+        ended = self.status.status in {"success", "partial"} and not self.is_cut
+        if ended and not self._is_short:
+            self._move_bookmark()  # also past an account that refused, which is not noted
+            if self.is_due and self.tap.start_date is None:
+                self.stream_state["deep_read_at"] = dates.text(self.began_at)
         super().finalize_state_progress_markers(state)
 
 
