@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from warehouse.history import Counts
 
 from target_warehouse.batch_load import Batch, BatchLoad
 from target_warehouse.encoder import EncodedBatch, Encoder
+from target_warehouse.errors import DatabaseError
 from target_warehouse.full_read import FullRead
 from target_warehouse.jsontext import loads
+from target_warehouse.replacement import Replacement, held_back
 from target_warehouse.run import Received
 from target_warehouse.staging import Staging
 
@@ -75,7 +77,10 @@ class Loader:
         self._prepared: tuple[Staging, Encoder] | None = None  # the writing thread's
         self._encoder: Encoder | None = None  # the reading thread's
         self._full_read = FullRead(f"received_{stream.number}", plan.table)
-        self._overwrites = run.config["load_method"] == "overwrite"
+        overwrites = run.config["load_method"] == "overwrite" and not run.dry
+        self._replacement = (
+            Replacement(f"replacement_{stream.number}", plan.table) if overwrites else None
+        )
 
     def ensure_table(self) -> None:
         """Create or adapt the table though no record came."""
@@ -95,6 +100,8 @@ class Loader:
                 fault.
         """
         session = self.run.session
+        if self._replacement and self.stream.gathers_from is None:
+            self.stream.gathers_from = batch.first
         if self._encoder is None:
             session.wait()  # for the batch that prepares the table, or the next
         encoder = self._encoder
@@ -117,7 +124,7 @@ class Loader:
         plan.table.prepare(cursor, plan.schema["properties"])
         staging = Staging(
             f"stage_{self.stream.number}",
-            plan.table,
+            self._replacement.prepare(cursor) if self._replacement else plan.table,
             bookmark=[plan.table.columns_of.get(name, name) for name in plan.bookmark],
             scope=[plan.table.columns_of[name] for name in plan.scope],
             key_fields=plan.key_fields,
@@ -155,12 +162,14 @@ class Loader:
     ) -> _Loaded:
         """Store a batch, encoded already if its table was known."""
         stream = self.stream
+        self._check_gathered()
         if again:
             self._prepared = None
             if not self.run.dry:
                 stored = self.run.history.stored(cursor, stream.history_id)
                 if stored.batches > stream.counts.batches:
                     # The first try was committed; only its answer was lost.
+                    self._check_gathered(lost=True)
                     return _Loaded(stored, stream.received)
         if self._prepared is None:
             self._prepared = self._prepare(cursor)
@@ -170,11 +179,16 @@ class Loader:
         work = BatchLoad(cursor, staging, batch, encoded)
         if encoded.overflowed:
             self._widen(cursor, staging, encoded.overflowed)
-        loaded = _Loaded(stream.counts + work.load(), stream.received, encoded.found)
+        counts = work.load()
+        gathered = counts.created if self._replacement else 0
+        if self._replacement:
+            counts = held_back(counts)
+        loaded = _Loaded(stream.counts + counts, stream.received, encoded.found)
         if self.run.dry:
             self._prepared = None
         else:
-            loaded.received = self._remember(cursor, staging, batch, encoded)
+            received = self._remember(cursor, staging, batch, encoded)
+            loaded.received = received and replace(received, gathered=received.gathered + gathered)
             self._record(cursor, loaded.counts, list(encoded.rejects.values()))
         if self._prepared:
             loaded.encoder = current
@@ -183,6 +197,8 @@ class Loader:
     def _widen(self, cursor: Cursor, staging: Staging, columns: Iterable[Column]) -> None:
         """Make room for whole numbers beyond bigint, in this batch and the next ones."""
         self.plan.table.widen(cursor, columns)
+        if self._replacement:
+            staging.table.widen(cursor, columns)
         self._full_read.widen(cursor, columns)
         staging.drop(cursor)
         self._prepared = None
@@ -206,9 +222,9 @@ class Loader:
     ) -> Received | None:
         """Note what was received, if anything may be deleted by it later."""
         received = self.stream.received
-        if batch.version is None and not self._overwrites:
+        if batch.version is None and not self._replacement:
             return received
-        if received is None or received.version != batch.version:
+        if received is None or not (received.version == batch.version or self._replacement):
             self._full_read.forget(cursor)
             cursor.execute("SELECT now()")
             (since,) = cursor.fetchone() or (None,)
@@ -254,6 +270,51 @@ class Loader:
         if not self.run.dry:
             self._record(cursor, self.stream.counts + Counts(deleted=deleted), [])
         return deleted
+
+    # Load method overwrite
+
+    def replace_rows(self) -> None:
+        """Let what came in this run take the place of the table's rows, in one transaction.
+
+        Raises:
+            DatabaseError: What came is not there any more.
+        """
+        stream = self.stream
+        if stream.counts.failed and stream.received and not stream.received.gathered:
+            logger.warning("Every record of %s was refused; the table stays as it was", stream.name)
+        else:
+            total = self.run.session.transaction(lambda cursor, _: self._replace_rows(cursor))
+            self._prepared = self._encoder = None
+            self.run.add(stream, total)
+        stream.gathers_from = None
+
+    def _replace_rows(self, cursor: Cursor) -> Counts:
+        self._check_gathered()
+        staging, _ = self._prepare(cursor)
+        received, replacement = self.stream.received, self._replacement
+        if replacement is None:
+            raise AssertionError("only for load_method overwrite")
+        gathered = received.gathered if received else 0
+        if self.plan.table.keys:
+            deleted = self._full_read.delete_unseen(cursor, hard=True)
+        else:
+            deleted = replacement.delete_old(cursor)
+        moved = replacement.move(cursor, staging)
+        replacement.clear(cursor)
+        # Gathered rows that a later record has deleted are not among the moved.
+        counts = replace(moved.counts, deduplicated=gathered - moved.counts.processed)
+        total = self.stream.counts + replace(counts, deleted=deleted)
+        self._record(cursor, total, moved.rejects)
+        return total
+
+    def _check_gathered(self, *, lost: bool = False) -> None:
+        received = self.stream.received
+        generation = self.run.session.generation
+        if self._replacement and (lost or (received and received.generation != generation)):
+            raise DatabaseError(
+                "The connection broke, or the key changed, while load_method overwrite gathered"
+                f" the rows of {self.stream.name}; the table stays as it was. Run again."
+            )
 
     # Warnings
 

@@ -39,11 +39,15 @@ _KEPT_SETTINGS: Final = (
 
 @dataclass
 class Received:
-    """Keys noted for a full table: of which version, and whether all of them are still there."""
+    """Keys noted for a full table: of which version, and whether all of them are still there.
+
+    `gathered` are rows that wait to take the place of the table's (see `Replacement`).
+    """
 
     version: int | None
     generation: int
     since: Any = None
+    gathered: int = 0
 
 
 @dataclass
@@ -61,6 +65,8 @@ class StreamRun:
     started: float = field(default_factory=time.monotonic)
     closed: Status | None = None
     received: Received | None = None
+    gathers_from: int | None = None
+    """Number of the first record that is gathered but not in the table (see `Replacement`)."""
 
     @property
     def finished(self) -> bool:

@@ -123,9 +123,10 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         default="upsert",
         title="Load method",
         description=(
-            "`upsert` writes each record over the row with its key, if it is not older. `overwrite`"
-            " does the same and deletes at the end of a complete run the rows that did not come."
-            " `append-only` adds every record. Streams without a key are always appended."
+            "`upsert` writes each record over the row with its key, if it is not older; without a"
+            " key it adds every record, as `append-only` always does. `overwrite` gathers the"
+            " records and lets them replace the table's rows in one transaction at the end of a"
+            " complete run."
         ),
     ),
     th.Property(

@@ -149,6 +149,12 @@ class Table:
         """Let whole-number columns hold numbers beyond bigint."""
         self._evolve(cursor, {column.name: "numeric" for column in columns})
 
+    def follow(self, cursor: Cursor, model: Table) -> None:
+        """Add and widen columns, and change the key, until all is as in another table."""
+        self._read(cursor)
+        self._evolve(cursor, model.stored)
+        self._ensure_key(cursor)
+
     def _read(self, cursor: Cursor) -> dict[str, str]:
         """Read the columns and return the recorded names: column → property."""
         cursor.execute(_COLUMNS, (self.sql.as_string(cursor),))

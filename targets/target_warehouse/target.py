@@ -82,6 +82,7 @@ class TargetWarehouse(SQLTarget):
         self._discarded: list[int] = []
         self._terminated: int | None = None
         self._is_writing = False
+        self._overwrites = self.config["load_method"] == "overwrite"
         self._watermark = Watermark(self._write_state_message)
 
     @cached_property
@@ -184,19 +185,20 @@ class TargetWarehouse(SQLTarget):
 
     def _delete_unseen(self, stream: StreamRun, sink: WarehouseSink) -> None:
         """Delete what a complete read did not bring, if there was one."""
-        overwrite = self.config["load_method"] == "overwrite"
         if self.run.dry:
             return
-        if self._versions.pop(stream.name, None) is None and not overwrite:
+        if self._versions.pop(stream.name, None) is None and not self._overwrites:
             return
-        if stream.received or stream.report:
-            sink.loader.delete_unseen(hard=overwrite or self.config["hard_delete"])
-        else:
+        if not (stream.received or stream.report):
             logger.warning(
                 "Stream %s sent a complete read of no records; nothing is deleted, because its"
                 " extractor does not say that it succeeded",
                 stream.name,
             )
+        elif self._overwrites:
+            sink.loader.replace_rows()
+        else:
+            sink.loader.delete_unseen(hard=self.config["hard_delete"])
 
     # Messages
 
@@ -275,7 +277,7 @@ class TargetWarehouse(SQLTarget):
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Delete what a complete read did not bring: now, or when it has ended."""
         self._assert_line_requires(message_dict, {"stream", "version"})
-        if not self.config["process_activate_version_messages"]:
+        if not self.config["process_activate_version_messages"] or self._overwrites:
             return
         stream, version = message_dict["stream"], message_dict["version"]
         for name in self._aliases(stream):
@@ -347,8 +349,10 @@ class TargetWarehouse(SQLTarget):
 
     def advance(self) -> None:
         """Send the newest state of which all records are committed."""
-        waiting = [sink.oldest for sink in self._sinks.values() if sink.oldest is not None]
-        first_open = min([*self._discarded, *waiting], default=self._read + 1)
+        waiting = [sink.oldest for sink in self._sinks.values()]
+        waiting += [stream.gathers_from for stream in self.run.streams.values()]
+        open_records = [number for number in waiting if number is not None]
+        first_open = min([*self._discarded, *open_records], default=self._read + 1)
         state = self._watermark.advance(first_open - 1)
         for name, bookmark in ((state or {}).get("bookmarks") or {}).items():
             if name in self.run.streams:
