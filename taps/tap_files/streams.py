@@ -9,7 +9,7 @@ from singer_sdk.streams import Stream as SDKStream
 from tapkit.field_types import TYPES
 from tapkit.fields import ISSUES, Field, FieldTable
 from tapkit.files.layout import Layout
-from tapkit.files.rows import ROW
+from tapkit.files.rows import EXTRA, ROW
 from tapkit.files.stream import FILE, FILE_FIELDS, TROUBLES, FileStream
 from tapkit.issues import IssueLog
 
@@ -113,7 +113,7 @@ class Table(FileStream):
         for surplus in {None, ROW} - self._empty.keys():
             for row in page:
                 row.pop(surplus, None)
-        return [{**self._empty, **row} for row in page], issues  # type: ignore[dict-item]
+        return [{**self._empty, **row} for row in page], issues
 
     def pages(self) -> Iterator[EncodedPage]:
         try:
@@ -176,7 +176,7 @@ class Table(FileStream):
         """Make the columns' types as wide as some rows need."""
         kinds = self._columns.kinds
         for key in dict.fromkeys(key for row in rows for key in row):
-            if key is not None and key not in {FILE, ROW}:
+            if key is not None and key not in {FILE, ROW, EXTRA}:
                 kinds.setdefault(key, None)
         for name, kind in self._columns.inferred.items():
             if kind == "string":

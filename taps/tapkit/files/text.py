@@ -7,10 +7,11 @@ import codecs
 import gzip
 import io
 import lzma
+import shutil
 import tempfile
 import zipfile
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib import import_module
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -26,8 +27,6 @@ CHUNK: Final = 1 << 18
 """Bytes decoded at once."""
 LONGEST: Final = 1 << 26
 """Characters of a line at most; more means that it is no text, or that a quote is missing."""
-SPOOL: Final = 1 << 24
-"""Bytes of a zip archive that are held in memory; a larger one waits on the disk."""
 
 BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -61,20 +60,34 @@ DAMAGES: tuple[type[Exception], ...] = (
 """What the libraries raise for a file that is damaged, cut off or encrypted."""
 
 
-def _unzip(stream: BinaryIO) -> BinaryIO:
-    """The one file in an archive; its directory is at the end, so that all of it has to be here."""
-    spool = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115  # closed with the archive
-    while data := stream.read(CHUNK):
-        spool.write(data)
-    archive = zipfile.ZipFile(cast("BinaryIO", spool))
-    names = [
-        info
-        for info in archive.infolist()
-        if not info.is_dir() and not info.filename.startswith("__MACOSX/")
-    ]
-    if len(names) != 1:
-        raise FileProblem(f"The archive holds {len(names)} files; it must be one")
-    return cast("BinaryIO", archive.open(names[0]))
+class _Member(io.BufferedReader):
+    """The one file in an archive; the archive's directory is at its end, so all of it is needed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        with ExitStack() as stack:
+            if not stream.seekable():
+                stream = _on_disk(stack.enter_context(closing(stream)))
+                stack.enter_context(stream)
+            archive = stack.enter_context(zipfile.ZipFile(stream))
+            names = [
+                info
+                for info in archive.infolist()
+                if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+            ]
+            if len(names) != 1:
+                raise FileProblem(f"The archive holds {len(names)} files; it must be one")
+            super().__init__(cast("io.RawIOBase", archive.open(names[0])), CHUNK)
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        super().close()
+        self._stack.close()
+
+
+def _on_disk(stream: BinaryIO) -> BinaryIO:
+    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115  # the caller closes it
+    shutil.copyfileobj(stream, copy, CHUNK)
+    return copy
 
 
 def _unzstd(stream: BinaryIO) -> BinaryIO:
@@ -89,7 +102,7 @@ COMPRESSIONS: Final[dict[str, tuple[bytes, Callable[[Any], Any]]]] = {
     "bz2": (b"BZh", bz2.open),
     "xz": (b"\xfd7zXZ\x00", lzma.open),
     "zstd": (b"\x28\xb5\x2f\xfd", _unzstd),
-    "zip": (b"PK\x03\x04", _unzip),
+    "zip": (b"PK\x03\x04", _Member),
 }
 """Name → first bytes, and what takes the compression off a stream."""
 
@@ -139,7 +152,12 @@ def lines(stream: BinaryIO, name: str, encoding: str, errors: str) -> Iterator[s
     Raises:
         FileProblem: Bytes that are not of the encoding, with the line that they are in.
     """
-    return chain.from_iterable(_blocks(stream, name, encoding, errors))
+    return chain.from_iterable(_closing(stream, _blocks(stream, name, encoding, errors)))
+
+
+def _closing(stream: BinaryIO, blocks: Iterator[Any]) -> Iterator[Any]:
+    with closing(stream):
+        yield from blocks
 
 
 def _blocks(stream: BinaryIO, name: str, encoding: str, errors: str) -> Iterator[Iterator[str]]:
