@@ -138,15 +138,19 @@ class Calls(DatedList):
         super().__init__(tap)
         self.window_days = self.config["window_days"]
         self._is_relative = True
-        self._seen: tuple[set[str], set[str]] = set(), set()
+        self._seen: dict[str, set[str]] = {}
 
     def of_window(self, account: str, dated: Mapping[str, str]) -> Iterator[Rows]:
-        self._seen = self._seen[1], set()
+        before, now = self._seen.get(account, set()), set[str]()
+        self._seen[account] = now
         for rows in self._read(account, {**dated, **self.order}):
-            before, now = self._seen
-            fresh = {row["id"]: row for row in rows if row["id"] not in before | now}
+            fresh = {row["id"]: row for row in rows if row["id"] not in now}
             now.update(fresh)
-            yield [self._normal({**row, "account_id": account}) for row in fresh.values()]
+            yield [
+                self._normal({**row, "account_id": account})
+                for row in fresh.values()
+                if row["id"] not in before
+            ]
 
     def _read(self, account: str, query: Mapping[str, str]) -> Iterator[Rows]:
         if self._is_relative:

@@ -58,19 +58,20 @@ class Children(DatedList):
         return LATE + timedelta(seconds=self.config["deep_look_back_every"] * self.is_due)
 
     def pages(self) -> Iterator[Rows]:
-        passed = None
+        passed, before = None, set[Parent]()
         for first, last, starts in self.stretches():
-            waiting: list[Parent] = []
+            waiting = set[Parent]()
             for account, start in starts.items():
                 if account not in self.refused:
                     dated = self.dated(max(first, start), last)
                     for found in self.guarded(account, self.parents_of(account, dated)):  # type: ignore[arg-type]
-                        waiting += found  # type: ignore[arg-type]
+                        waiting.update(found)  # type: ignore[arg-type]
             if waiting:
                 self.logger.info("%s: %d requests, one each, are to come", self.name, len(waiting))
             if passed:
                 self.pass_by(passed)
-            yield from self._children(sorted({*waiting}))
+            yield from self._children(sorted(waiting - before))
+            before = waiting
             passed = end_of(last)
         self.note_accounts(self.began_at)
 

@@ -26,6 +26,8 @@ __all__ = ["CallRailClient", "Page", "pages", "records"]
 HOST = "api.callrail.com"
 HOUR = 3600.0
 """Seconds of the window in which requests are counted; also what a refusal lasts at most."""
+ON_THE_WAY = 10.0
+"""Seconds by which that is longer here, as a request may take as long to arrive as another not."""
 SHARE = 0.95
 """How much of a limit is used: dashboards and other connectors count against it as well."""
 
@@ -56,7 +58,7 @@ class Budget(Limiter):
 
     def __init__(self, hourly: int, daily: int) -> None:
         most = int(hourly * SHARE) or (1 if hourly else 1 << 30)
-        super().__init__(Rate(most, int(HOUR * 1000)), buffer_ms=1)
+        super().__init__(Rate(most, int((HOUR + ON_THE_WAY) * 1000)), buffer_ms=1)
         self._left = (int(daily * SHARE) or 1) if daily else 1 << 60
         self._counting = threading.Lock()
 
