@@ -47,7 +47,7 @@ CREDENTIALS = (
 )
 """Taps name their credentials by what they are; either group is enough."""
 
-EXTRAS = {"tap-genius": "[mysql]"}
+EXTRAS = {"tap-files": "[s3,zstd]", "tap-genius": "[mysql]"}
 """What of the distribution a tap needs beside its core."""
 
 

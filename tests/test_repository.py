@@ -144,6 +144,7 @@ def test_the_environment_file_names_only_settings_that_exist(
     text = (ROOT / ".env.example").read_text()
     named = set(re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
     assert {"TAP_HUBSPOT_ACCESS_TOKEN", "TARGET_WAREHOUSE_SQLALCHEMY_URL"} <= named
+    known |= set(re.findall(r"\$([A-Z][A-Z0-9_]+)", (ROOT / "meltano.yml").read_text()))
     assert {name for name in named - known if not name.startswith("MELTANO_")} == set()
 
 

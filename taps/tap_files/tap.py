@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import typing as th
 from tapkit.errors import ConfigValidationError
 from tapkit.files.layout import file_options, file_settings, layout_settings
+from tapkit.files.stream import FILE_FIELDS
 from tapkit.sources import open_source
 from tapkit.tap import Tap
 
@@ -82,6 +83,7 @@ class TapFiles(Tap):
     """CSV and JSON lines from disks, the web, S3 and its like, and GitHub repositories."""
 
     name = "tap-files"
+    field_tables: ClassVar = {"streams without a key, beside their files' columns": FILE_FIELDS}
 
     config_jsonschema = th.PropertiesList(
         th.Property(
