@@ -102,6 +102,8 @@ class SalesRabbit(RestCrm):
             record["dateModified"] = stamp(at)
         elif record_type == "leads":
             self._touched_lead(record, at)
+        elif record_type == "lead_status_activities":
+            record["currentOnDeviceStatusModified"] = stamp(at)[:19]
 
     def _touched_lead(self, lead: Record, at: int) -> None:
         before = self._last.get(str(lead["id"]), {})
