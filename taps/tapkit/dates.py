@@ -82,8 +82,8 @@ def parse_time(value: object) -> time:
     Raises:
         ValueError: It is not a time of day.
     """
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("not a time of day")
+    if not isinstance(value, str) or not value.strip() or value.strip()[0] in "+-":
+        raise ValueError("not a time of day")  # a sign makes it a duration
     try:
         return msgspec.convert(value, time)
     except msgspec.ValidationError:

@@ -63,6 +63,6 @@ def test_days_and_times_of_day() -> None:
     assert dates.parse_date("1796083200000") == date(2026, 12, 1)
     assert dates.parse_time("18:05:00") == time(18, 5)
     assert dates.parse_time("6:05 PM") == time(18, 5)
-    for bad in ("", "never"):
+    for bad in ("", "never", "-01:00:00"):
         with pytest.raises(ValueError, match="not a"):
             dates.parse_time(bad)
