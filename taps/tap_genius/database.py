@@ -109,9 +109,14 @@ class Database:
             done = True
         finally:
             if not done:  # the rest of a result may be on its way
-                self._connection.invalidate()
-                self._connection.close()
-                self._connection = None
+                self.close()
+
+    def close(self) -> None:
+        """Drop the connection, whatever is on its way."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
     @contextmanager
     def snapshot(self) -> Iterator[tuple[Connection, datetime]]:

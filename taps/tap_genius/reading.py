@@ -109,7 +109,7 @@ class Reading:
 
     def pieces(self, part: Pass, after: Sequence[Any] | None) -> Select[Any]:
         """The next row, its mark and each column's JSON apart."""
-        said = (func.concat(*self._mark) if self._mark else "", *(it.json for it in self.columns))
+        said = (func.concat("", *self._mark), *(it.json for it in self.columns))
         return self._select(part, after, 1, *map(_as_bytes, said))
 
     def value(self, part: Pass, after: Sequence[Any] | None, it: Column) -> Select[Any]:

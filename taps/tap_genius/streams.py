@@ -48,26 +48,45 @@ class Rows(Stream):
     tap: TapGenius
 
     def __init__(self, tap: TapGenius, entity: Entity, table: Table) -> None:
-        self.primary_keys = table.key_for(entity)
+        self._sorted = False
+        self._keys = table.key_for(entity)
         change = table.moment(entity.change)
         fallback = table.moment(entity.fallback) if change else None
-        self.replication_key = change.name if change else None
-        found = [it for it in table.columns.values() if tap.may_read(table, it, self.primary_keys)]
+        self._change = change.name if change else None
+        found = [it for it in table.columns.values() if tap.may_read(table, it, self._keys)]
         self.fields = [it.field for it in found]
         self.endpoint = table.name
         super().__init__(tap, name=entity.name)
-        keys = tuple(table.columns[name] for name in self.primary_keys)
+        keys = tuple(table.columns[name] for name in self._keys)
         self._whole = Reading(table, tuple(found), keys, change, fallback)
         self._bound = b""
         # Columns that a setting maps are converted one by one, as any API's are.
         self.is_encoded = {*self.table} <= {*self.fields}
 
     @property
+    def primary_keys(self) -> Sequence[str]:
+        return self._keys
+
+    @primary_keys.setter
+    def primary_keys(self, new_value: Sequence[str]) -> None:
+        """Leave it as it is: pages go by the table's key, whatever an old catalog says."""
+
+    @property
+    def replication_key(self) -> str | None:
+        return self._change
+
+    @replication_key.setter
+    def replication_key(self, new_value: str | None) -> None:
+        self._change = new_value
+
+    @property
     def is_sorted(self) -> bool:
-        return self.starting_point() is not None and self._whole.goes_by_change
+        return self._sorted
 
     def pages(self) -> Iterator[Any]:
-        place = Place(self.reading, self.reading.passes(self.starting_point()))
+        since = self.starting_point()
+        self._sorted = since is not None and self.reading.goes_by_change
+        place = Place(self.reading, self.reading.passes(since))
         while place.passes:
             yield from self._view(place)
 

@@ -138,12 +138,25 @@ class TapGenius(Tap):
     def api_calls(self) -> int:
         return self.database.calls
 
+    def sync_all(self) -> None:  # type: ignore[misc]  # as in the base
+        """Read all selected streams, over one connection.
+
+        Raises:
+            StreamsFailed: Some streams could not be read.
+        """
+        try:
+            super().sync_all()
+        finally:
+            self.database.close()
+
     def discover_streams(self) -> list[Stream]:
         try:
             with self.database.connected() as connection:
                 tables = discovery.tables(connection)
         except ConnectionLost as error:
             raise DiscoveryError(str(error)) from None
+        finally:
+            self.database.close()
         return [Rows(self, entity, tables[entity.table]) for entity in self._entities(tables)]
 
     def may_read(self, table: Table, column: Column, keys: tuple[str, ...]) -> bool:
@@ -154,14 +167,11 @@ class TapGenius(Tap):
 
     def _entities(self, tables: dict[str, Table]) -> Iterator[Entity]:
         """The known tables that are there, and those that the setting asks for."""
-        for entity in ENTITIES:
-            if entity.table in tables:
-                yield entity
-            else:
-                self.logger.warning(
-                    "Stream %s is left out: the database has no table %s, or does not show it",
-                    *(entity.name, entity.table),
-                )
+        yield from (entity for entity in ENTITIES if entity.table in tables)
+        if missing := [entity.table for entity in ENTITIES if entity.table not in tables]:
+            self.logger.warning(
+                "Left out, as the database does not have or show them: %s", ", ".join(missing)
+            )
         yield from (entity for entity in FURTHER if entity.table in tables)
         known = {entity.table for entity in (*ENTITIES, *FURTHER)}
         taken = {entity.name for entity in (*ENTITIES, *FURTHER)}
