@@ -269,9 +269,14 @@ class TargetWarehouse(SQLTarget):
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, {"stream", "encoding", "manifest"})
-        for line in batch_files.records(message_dict):
+        stream = message_dict["stream"]
+        if stream not in self.mapper.stream_maps:
+            raise RecordsWithoutSchemaException(f"A batch of '{stream}' came before its schema")
+        properties = self.mapper.stream_maps[stream][0].raw_schema["properties"]
+        version = message_dict.get("version")
+        for line in batch_files.records(message_dict, properties):
             self._process_record_message(
-                RecordMessage(message_dict["stream"], cast("Raw", line), size=len(line))
+                RecordMessage(stream, cast("Raw", line), version, size=len(line))
             )
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:

@@ -34,10 +34,21 @@ def test_batch_files_take_the_same_path(wh, messages, tmp_path, compression):
     assert states == [{"bookmarks": {"s": 1}}]
 
 
-def test_parquet_batches_are_refused(wh, messages):
-    batch = {"type": "BATCH", "stream": "s", "encoding": {"format": "parquet"}, "manifest": ["x"]}
-    with pytest.raises(Exception, match="BATCH files of format parquet cannot be read"):
-        wh.load(messages.schema("s", PROPERTIES), batch)
+def test_a_batch_has_a_version(wh, messages, tmp_path):
+    (tmp_path / "part").write_text('{"id": 2}\n')
+    batch = {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl"},
+             "manifest": [(tmp_path / "part").as_uri()], "version": 2}  # fmt: skip
+    activate = {"type": "ACTIVATE_VERSION", "stream": "s", "version": 2}
+    head = messages.schema("s", PROPERTIES)
+    wh.load(head, messages.record("s", id=1), messages.record("s", id=2))
+    wh.load(head, batch, activate, hard_delete=True)
+    assert [row["id"] for row in wh.table("s")] == [2]
+
+
+def test_a_batch_before_its_schema(wh):
+    batch = {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl"}, "manifest": []}
+    with pytest.raises(Exception, match="A batch of 's' came before its schema"):
+        wh.load(batch)
 
 
 def test_stream_maps(wh, messages):
