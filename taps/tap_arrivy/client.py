@@ -37,7 +37,7 @@ SURE_BELOW = 10
 """A page with fewer rows than asked for is the last one, unless the API gives fewer than asked for;
 nobody makes pages of less than ten rows."""
 MINUTE = 60_000
-MARGIN = 500
+MARGIN = 2_000
 """Milliseconds added to the minute, for requests that are longer under way than others."""
 FAST = 8
 """Requests at once with `high_performance`."""
@@ -81,7 +81,7 @@ class ArrivyClient(Client):
             KeyPair(config["auth_key"], config["auth_token"]),
             limits={} if config["high_performance"] else {"": Limiter(budget, buffer_ms=1)},
             max_tries=config["max_tries"],
-            connections=max(self.workers, self._pages_at_once) + 1,
+            connections=self.workers + self._pages_at_once,
         )
 
     def one(self, path: str) -> Any:

@@ -153,7 +153,7 @@ class Listing(Stream):
         normal = []
         for row in rows:
             other = {name: value for name, value in row.items() if name not in self._known}
-            lists = {name: id_list(row[name]) for name in self.id_lists if row.get(name)}
+            lists = {name: id_list(row[name]) for name in self.id_lists if name in row}
             normal.append({**row, **lists, OTHER.source: other or None})
         return normal
 
