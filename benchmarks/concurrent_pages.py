@@ -47,6 +47,16 @@ class Case:
 
 
 CASES = {
+    "arrivy": Case(
+        "customers",
+        {"arrivy.customers": 2_000},
+        {
+            "auth_key": "arrivy-sandbox-key",
+            "auth_token": "arrivy-sandbox-token",
+            "page_size": 25,
+            "requests_per_minute": 100_000,
+        },
+    ),
     "callrail": Case(
         "form_submissions",
         {"callrail.form_submissions": 2_000},
