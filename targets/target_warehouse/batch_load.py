@@ -19,6 +19,7 @@ from target_warehouse.encoder import EncodedBatch, Item, as_text
 from target_warehouse.errors import is_record_fault
 from target_warehouse.jsontext import dumps, loads
 from target_warehouse.merge_good import merge_good_rows
+from target_warehouse.missing_fields import MissingFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,9 +62,17 @@ class BatchLoad:
     """One batch in one transaction."""
 
     def __init__(
-        self, cursor: Cursor, staging: Staging, batch: Batch, encoded: EncodedBatch
+        self,
+        cursor: Cursor,
+        staging: Staging,
+        batch: Batch,
+        encoded: EncodedBatch,
+        *,
+        keep_missing: bool = False,
     ) -> None:
         self.cursor, self.staging, self.batch, self.encoded = cursor, staging, batch, encoded
+        missing = MissingFields(staging) if keep_missing and staging.table.keys else None
+        self._missing = missing if missing and missing.note(cursor, batch.items) else None
         self.created = self.updated = 0
 
     def load(self) -> Counts:
@@ -78,11 +87,13 @@ class BatchLoad:
             self._copy(text)
         deduplicated = deleted = updated = 0
         if table.keys and len(encoded.keys) < encoded.rows:
-            deduplicated = staging.deduplicate(cursor)
+            deduplicated = self._deduplicate()
         if staging.scope:
             deleted += staging.replace_scopes(cursor, encoded.known_keys)
         if staging.hard_delete:
             updated = staging.delete_marked(cursor)
+        if self._missing:
+            self._missing.keep(cursor)
         deduplicated += self._merge()
         processed, failed = len(self.batch.items), len(encoded.rejects)
         updated += self.updated
@@ -122,12 +133,19 @@ class BatchLoad:
             rows = rows[bad + 1 :]
             error = self._attempt(partial(copy, rows))
 
+    def _deduplicate(self) -> int:
+        if self._missing:
+            self._missing.fold(self.cursor)
+        return self.staging.deduplicate(self.cursor)
+
     def _merge(self) -> int:
         """Merge what is staged; return how many duplicates only Postgres could tell."""
         deduplicated = 0
         error = self._attempt(self._merge_all)
         if isinstance(error, psycopg2.errors.CardinalityViolation):
-            deduplicated = self.staging.deduplicate(self.cursor)
+            deduplicated = self._deduplicate()
+            if self._missing:
+                self._missing.keep(self.cursor)
             error = self._attempt(self._merge_all)
         if error is not None:
             self._merge_good()

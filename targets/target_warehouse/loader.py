@@ -176,7 +176,8 @@ class Loader:
         staging, current = self._prepared
         if encoded is None or encoder is not current:
             encoded = current.encode(batch.items, batch.extracted)
-        work = BatchLoad(cursor, staging, batch, encoded)
+        keep_missing = self.run.config["missing_fields"] == "keep"
+        work = BatchLoad(cursor, staging, batch, encoded, keep_missing=keep_missing)
         if encoded.overflowed:
             self._widen(cursor, staging, encoded.overflowed)
         counts = work.load()

@@ -16,7 +16,7 @@ from target_warehouse.names import identifier
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SETTINGS", "crm_source", "database_address", "refusal", "table_schema"]
+__all__ = ["SETTINGS", "check", "crm_source", "database_address", "refusal", "table_schema"]
 
 _TLS: Final = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
@@ -238,6 +238,16 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "missing_fields",
+        th.StringType(allowed_values=["null", "keep"]),
+        default="null",
+        title="Missing fields",
+        description=(
+            "What an upsert makes of fields that a record does not have: null, as a complete load"
+            " would, or `keep` the value that is stored. A field that is null is not missing."
+        ),
+    ),
+    th.Property(
         "max_rejects",
         th.NumberType(minimum=0),
         title="Most rejects",
@@ -281,6 +291,18 @@ SETTINGS: Final[dict[str, Any]] = th.PropertiesList(
         ),
     ),
 ).to_dict()
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ConfigValidationError: They do.
+    """
+    if config.get("missing_fields") == "keep" and config.get("load_method") != "upsert":
+        raise refusal(
+            "missing_fields keep needs load_method upsert: only that changes stored rows."
+        )
 
 
 def crm_source(config: Mapping[str, Any]) -> str:

@@ -79,7 +79,7 @@ class Staging:
         self.force, self.sync_started_at = force, sync_started_at
         self.hard_delete = hard_delete and bool(table.keys) and DELETED_AT in self.data
         self.name = sql.Identifier("pg_temp", name)
-        self._bare = name
+        self.bare = name
         self.extracted = "_sdc_extracted_at" in table.metadata
         # Text does not sort by age, so it guards nothing.
         self.bookmark = [c for c in bookmark if table.stored.get(c) in _ORDERED]
@@ -104,7 +104,7 @@ class Staging:
         types = {name: aware.get(storage, storage) for name, storage in self.table.stored.items()}
         cursor.execute(
             sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
-                sql.Identifier(self._bare),
+                sql.Identifier(self.bare),
                 sql.SQL(", ").join(
                     sql.SQL("{} {}").format(
                         sql.Identifier(name), sql.SQL(types.get(name, "integer"))

@@ -25,7 +25,7 @@ from target_warehouse.errors import BadInputError, TargetError, TerminatedError
 from target_warehouse.reader import Reader, RecordMessage
 from target_warehouse.run import Run, StreamRun
 from target_warehouse.session import Session
-from target_warehouse.settings import SETTINGS, crm_source
+from target_warehouse.settings import SETTINGS, check, crm_source
 from target_warehouse.sink import WarehouseSink
 from target_warehouse.states import Watermark
 
@@ -88,6 +88,7 @@ class TargetWarehouse(SQLTarget):
     @cached_property
     def run(self) -> Run:
         """The run: connection and history."""
+        check(self.config)
         source = crm_source(self.config)
         session = Session(
             libpq_url(self.target_connector.sqlalchemy_url),

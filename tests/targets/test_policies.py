@@ -88,6 +88,88 @@ def test_a_missing_field_becomes_null(wh, messages):
     assert wh.table("s") == [{"id": 1, "at": None, "day": None}]
 
 
+PARTS = {
+    "id": {"type": "integer"},
+    "%s": {"type": ["string", "null"]},
+    "n": {"type": ["number", "null"]},
+    "at": MOMENT,
+    "o": {"type": ["object", "null"]},
+    "_sdc_deleted_at": MOMENT,
+}
+
+
+def parts(messages, *records, bookmark=()):
+    head = messages.schema("s", PARTS, bookmark_properties=[*bookmark])
+    return [head, *(messages.record("s", **record) for record in records)]
+
+
+def keep(wh, *lines, **settings):
+    wh.load(*lines, missing_fields="keep", **settings)
+    return [{k: v for k, v in row.items() if v is not None} for row in wh.table("s")]
+
+
+def test_a_missing_field_can_keep_what_is_stored(wh, messages):
+    first = {"id": 1, "%s": "a", "n": 1, "at": "soon", "o": {"a": 1}}
+    gone = {"_sdc_deleted_at": "2024-01-01T00:00:00Z"}
+    assert keep(wh, *parts(messages, first | gone, {"id": 2, "%s": "b"}))[1] == {"id": 2, "%s": "b"}
+    assert keep(
+        wh, *parts(messages, {"id": 1, "n": 2}, {"id": 2, "%s": None}, {"id": 3, "n": 3})
+    ) == [
+        {"id": 1, "%s": "a", "n": 2, "o": {"a": 1}},
+        {"id": 2},
+        {"id": 3, "n": 3},
+    ]
+    assert wh.issues("s") == {
+        1: {"at": {"value": "soon", "error": "Failed to parse datetime value"}}
+    }
+    keep(wh, *parts(messages, {"id": 1, "n": 2}, {"id": 3}))
+    keep(wh, *parts(messages, {"id": 1, "at": "2024-01-01T00:00:00Z"}))
+    assert wh.issues("s") == {}
+    assert [run[2:5] for run in wh.counts()] == [(2, 0, 0), (1, 2, 0), (0, 0, 2), (0, 1, 0)]
+
+
+@pytest.mark.parametrize("batch_size_rows", [1, 100])
+@pytest.mark.parametrize("force", [False, True])
+def test_kept_values_do_not_depend_on_the_batches(wh, messages, batch_size_rows, force):
+    def load(*records):
+        lines = parts(messages, *records, bookmark=["n"])
+        return keep(wh, *lines, batch_size_rows=batch_size_rows, force=force)
+
+    load({"id": 1, "%s": "stored", "n": 5, "o": {"stored": 1}})
+    rows = load(
+        {"id": 1, "n": 4, "%s": "older", "o": {"older": 1}},
+        {"id": 1, "n": 6, "at": "2024-01-01T00:00:00Z"},
+        {"id": 1, "n": 7, "%s": "newer"},
+        {"id": 1, "n": 6, "at": None},
+        {"id": 2, "n": 2, "o": {"a": [1]}, "at": "never"},
+        {"id": 2, "n": 3, "%s": "b"},
+        {"id": 2, "n": 1, "%s": "old", "o": None, "at": None},
+    )
+    if force:
+        assert rows == [
+            {"id": 1, "n": 6, "%s": "newer", "o": {"older": 1}},
+            {"id": 2, "n": 1, "%s": "old"},
+        ]
+        assert wh.issues("s") == {}
+    else:
+        assert rows == [
+            {"id": 1, "n": 7, "%s": "newer", "o": {"stored": 1}, "at": GOOD["at"]},
+            {"id": 2, "n": 3, "%s": "b", "o": {"a": [1]}},
+        ]
+        assert wh.issues("s").keys() == {2}
+
+
+def test_duplicates_that_only_postgres_can_tell_keep_their_fields(wh, messages):
+    head = messages.schema("s", PARTS | {"id": {"type": "number"}})
+    rows = keep(
+        wh,
+        head,
+        '{"type": "RECORD", "stream": "s", "record": {"id": 1, "%s": "a"}}',
+        '{"type": "RECORD", "stream": "s", "record": {"id": 1.0, "n": 2}}',
+    )
+    assert rows == [{"id": 1, "%s": "a", "n": 2}]
+
+
 def test_encoded_bytes(wh, messages):
     def binary(encoding):
         return {"type": ["string", "null"], "contentEncoding": encoding}

@@ -50,6 +50,8 @@ def test_every_part_of_the_address_arrives(tmp_path):
         ({"sslrootcert": "/nowhere.pem"}, "file that sslrootcert names cannot be read: /nowhere"),
         ({"sslmode": "yes"}, "sslmode"),
         ({"load_method": "replace"}, "load_method"),
+        ({"missing_fields": "drop"}, "missing_fields"),
+        ({"missing_fields": "keep", "load_method": "overwrite"}, "needs load_method upsert"),
         ({"history_schema": "a%b"}, "history_schema"),
     ],
 )
