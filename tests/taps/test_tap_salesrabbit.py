@@ -571,20 +571,20 @@ class TestPace:
     def test_the_limit_is_used_and_not_exceeded(
         self, account: Control, read: Read, told_by: str
     ) -> None:
-        """40 calls in a second."""
+        """20 calls in a second."""
         account.switches(rate_headers=told_by == "headers")
-        account.command("limits", values={"per_minute": 40}, seconds={"per_minute": 1.0})
-        settings = {"requests_per_minute": 40 * 60} if told_by == "setting" else {}
+        account.command("limits", values={"per_minute": 20}, seconds={"per_minute": 1.0})
+        settings = {"requests_per_minute": 20 * 60} if told_by == "setting" else {}
         account.stats(clear=True)
         began = time.monotonic()
-        run = read("leads", "users", page_size=1, **settings)
+        run = read("leads", "users", page_size=2, **settings)
         seconds = time.monotonic() - began
         stats = account.stats()
         assert run.error is None
         assert stats["rate_limited"] == 0
-        assert stats["requests"] > 60
+        assert stats["requests"] > 30
         if told_by == "setting":  # evenly spread; by headers it goes in whole windows
-            assert stats["requests"] >= 0.9 * 40 * (seconds - 0.2)
+            assert stats["requests"] >= 0.9 * 20 * (seconds - 0.2)
 
     def test_a_429_is_waited_for_as_the_api_says(self, account: Control, read: Read) -> None:
         account.switches(retry_after=True)
@@ -597,7 +597,9 @@ class TestPace:
         del config["requests_per_minute"]
         run_tap(TapSalesRabbit, config, None, select(TapSalesRabbit, config, "users", "leads"))
         moments = [call["at"] for call in account.log("/salesrabbit/")]
-        assert [round(b - a, 1) for a, b in pairwise(moments)] == [1.0, 1.0]
+        gaps = [later - earlier for earlier, later in pairwise(moments)]
+        assert len(gaps) == 2
+        assert all(1.0 <= gap < 1.5 for gap in gaps)
 
 
 def test_rounds_of_changes_through_the_target(
