@@ -97,6 +97,7 @@ def singer_definition(entry: EntryPoint, *, extras: str = "") -> dict[str, Any]:
     settings = [setting(name, schema) for name, schema in properties.items()]
     secrets = {one["name"] for one in settings if one.get("sensitive")}
     is_tap = entry.name.startswith("tap-")
+    streams = entry.load().default_streams if is_tap else ()
     return {
         "name": entry.name,
         "namespace": entry.name.replace("-", "_"),
@@ -108,6 +109,7 @@ def singer_definition(entry: EntryPoint, *, extras: str = "") -> dict[str, Any]:
         "capabilities": sorted(said["capabilities"]),
         "settings_group_validation": credential_groups(list(properties), secrets) if is_tap else [],
         "settings": settings,
+        **({"select": [f"{stream}.*" for stream in streams]} if streams else {}),
     }
 
 

@@ -190,6 +190,8 @@ class DatedList(AccountList):
         """Whether the last deep look back is too long ago."""
         every = timedelta(seconds=self.config["deep_look_back_every"])
         last = self.stream_state.get("deep_read_at")
+        if not self.config["deep_look_back"]:
+            return False
         return not last or self.began_at - dates.parse_datetime(last) >= every
 
     def pages(self) -> Iterator[Rows]:

@@ -45,6 +45,7 @@ class TapCallRail(Tap):
 
     name = "tap-callrail"
     field_tables: ClassVar = {stream.name: stream.fields for stream in STREAMS}
+    default_streams = tuple(stream.name for stream in STREAMS if stream.selected_by_default)
 
     config_jsonschema = th.PropertiesList(
         secret(

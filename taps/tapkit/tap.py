@@ -40,6 +40,8 @@ class Tap(SDKTap):
 
     Attributes:
         field_tables: Stream, or what a group of streams has in common → its fields, for the README.
+        default_streams: Those that Meltano selects where the user does not say, which it would do
+            with all, whatever the catalog says of `selected-by-default`; none stands for all.
         client: Sends the requests, for CRMs with an HTTP API.
         statuses: How each stream that was begun is doing.
     """
@@ -48,6 +50,7 @@ class Tap(SDKTap):
     message_writer_class = Writer
     dynamic_catalog = True
     field_tables: ClassVar[Mapping[str, Iterable[Field]]] = {}
+    default_streams: ClassVar[tuple[str, ...]] = ()
     client: Client | None = None
 
     def __init__(self, **kwargs: Any) -> None:

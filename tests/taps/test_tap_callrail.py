@@ -177,6 +177,7 @@ def test_what_is_off_by_default_can_be_selected(crm: Control, config: Row, read:
         if not metadata["breadcrumb"] and metadata["metadata"]["selected-by-default"] is False
     }
     assert not extras & read().statuses.keys()
+    assert extras | {*TapCallRail.default_streams} == {it["tap_stream_id"] for it in entries}
     run = read(*extras)
     assert {status["status"] for status in run.statuses.values()} == {"success"}
     (lead, *_), (caller, *_) = crm.records("leads"), crm.records("caller_ids")
