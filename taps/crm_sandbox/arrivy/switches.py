@@ -56,6 +56,6 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, forbid_unknown_fields=True):
-    """Calls in a minute; no limit is documented, and this is one of two numbers that are told."""
+    """Calls in a minute; none is documented, others speak of 120 or 30."""
 
-    per_minute: int | None = 120
+    per_minute: int | None = None
