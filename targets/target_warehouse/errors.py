@@ -43,7 +43,7 @@ _MISSING_RIGHT: Final = (
 )
 # The server's messages are not always in English; then its own words have to do.
 _SIGNS: Final = (
-    (r"SSL|certificate|sslmode|TLS", "sslmode, sslrootcert, sslcert and sslkey"),
+    (r"SSL|certificate|private key|TLS", "sslmode, sslrootcert, sslcert and sslkey"),
     (r"pg_hba\.conf", "user, database and sslmode"),
     (r"database \S+ does not exist|for database|too many connections", "database and user"),
     (r"assword|authentication|role \S+ |no PostgreSQL user name", "user and password"),
