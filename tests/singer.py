@@ -104,14 +104,21 @@ class Tables:
                     scope.add(key)
                 self._put(stream, key, record, schemas[stream].get("bookmark_properties"))
             elif message["type"] == "ACTIVATE_VERSION":
-                for key in self.rows[stream].keys() - seen[stream]:
-                    del self.rows[stream][key]
-                    self.changed[stream] += 1
+                self._drop(stream, self.rows[stream].keys() - seen[stream])
         for (stream, scope), keys in scopes.items():
-            for key in [k for k in self.rows[stream] if k[: len(scope)] == scope and k not in keys]:
-                del self.rows[stream][key]
-                self.changed[stream] += 1
+            own = {key for key in self.rows[stream] if key[: len(scope)] == scope}
+            self._drop(stream, own - keys)
+        for stream, status in run.statuses.items():
+            if since := status.get("complete_since"):
+                window = schemas[stream]["schema"]["x-window"]
+                own = {key for key, row in self.rows[stream].items() if row[window] >= since}
+                self._drop(stream, own - seen[stream])
         return self
+
+    def _drop(self, stream: str, keys: set[tuple[Any, ...]]) -> None:
+        for key in keys:
+            del self.rows[stream][key]
+            self.changed[stream] += 1
 
     def _put(self, stream: str, key: tuple[Any, ...], record: Row, marks: list[str] | None) -> None:
         stored = self.rows[stream].get(key)

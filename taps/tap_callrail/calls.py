@@ -41,7 +41,7 @@ class Calls(DatedList):
     """
 
     name = "calls"
-    replication_key = "start_time"
+    replication_key = window = "start_time"
     endpoint = "/v3/a/{account_id}/calls.json"
     key = "calls"
     order: ClassVar = {"sort": "start_time", "order": "asc"}

@@ -205,6 +205,10 @@ class DatedList(AccountList):
                     yield from self.guarded(account, self.of_window(account, dated))
             passed = end_of(last)
         self.note_accounts(self.began_at)
+        if self.window and not self._is_short and not self.refused:
+            # A day later than asked for, so that no zone and no fraction of a second matters.
+            begin = end_of(max(self.starts().values(), default=self.began_at.date()))
+            self.status.complete_since = dates.text(begin)
 
     def stretches(self) -> Iterator[tuple[date, date, dict[str, date]]]:
         """The windows to read, with the accounts that begin before their ends, and where."""

@@ -171,7 +171,7 @@ class FormSubmissions(DatedList):
     """Forms that visitors sent."""
 
     name = "form_submissions"
-    replication_key = "submitted_at"
+    replication_key = window = "submitted_at"
     endpoint = "/v3/a/{account_id}/form_submissions.json"
     key = "form_submissions"
     order: ClassVar = {"sort": "submitted_at", "order": "asc"}

@@ -20,7 +20,10 @@ SYNC = "sync"
 
 @dataclass
 class Status:
-    """How a stream is doing; `status` is one of running, success, partial, failed."""
+    """How a stream is doing; `status` is one of running, success, partial, failed.
+
+    `complete_since`: all that there is from that value of the stream's `window` on was read.
+    """
 
     status: str = "running"
     extracted: int = 0
@@ -29,6 +32,7 @@ class Status:
     warnings: int = 0
     endpoint: str | None = None
     error: str | None = None
+    complete_since: str | None = None
 
     def finish(self, api_calls: int) -> None:
         """The stream was read to its end, unless something in it had failed already."""
@@ -56,5 +60,14 @@ class StatusWriter(StateWriter):
         self._statuses = statuses
 
     def write_state(self, state: TapState) -> None:
-        statuses = {name: asdict(status) for name, status in self._statuses.items()}
+        statuses = {name: _plain(status) for name, status in self._statuses.items()}
         super().write_state(cast("TapState", {**copy.deepcopy(state), SYNC: statuses}))
+
+
+def _plain(status: Status) -> dict[str, Any]:
+    """A status as it travels; most streams have no window to speak of."""
+    return {
+        name: value
+        for name, value in asdict(status).items()
+        if value is not None or name != "complete_since"
+    }

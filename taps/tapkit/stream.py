@@ -55,6 +55,8 @@ class Stream(SDKStream):
         fields: The field table.
         replace_by: Key columns of a parent: the records of one parent come together, and are all
             that it has. The target removes what is missing (schema keyword `x-replace-by`).
+        window: A property with dates, for a stream of which only a part is read again: from
+            `status.complete_since` on, the target removes what is missing (keyword `x-window`).
         is_encoded: Whether `pages` gives records that are converted and encoded already. They go
             out as they are, unless the user has them mapped, flattened or put into files.
         endpoint: Where the records come from, for sync_history.
@@ -67,6 +69,7 @@ class Stream(SDKStream):
 
     fields: Iterable[Field] = ()
     replace_by: ClassVar[tuple[str, ...]] = ()
+    window: ClassVar[str] = ""
     is_encoded: bool = False
     endpoint: str | None = None
     tap: Tap
@@ -153,6 +156,8 @@ class Stream(SDKStream):
         for message in super()._generate_schema_messages():
             if self.replace_by:
                 message.schema = {**message.schema, "x-replace-by": list(self.replace_by)}
+            if self.window:
+                message.schema = {**message.schema, "x-window": self.window}
             yield message
 
     def _write_starting_replication_value(self, context: Context | None) -> None:

@@ -61,13 +61,21 @@ class FullRead:
                     )
                 )
 
-    def delete_unseen(self, cursor: Cursor, *, hard: bool, before: Any = None) -> int:
+    def delete_unseen(
+        self,
+        cursor: Cursor,
+        *,
+        hard: bool,
+        before: Any = None,
+        window: tuple[str, str] | None = None,
+    ) -> int:
         """Delete, or mark, the rows whose key was not remembered.
 
         Args:
             cursor: In a transaction of its own.
             hard: Delete; else mark.
             before: For a table without a key: the moment the run began to write.
+            window: A column and a value; only rows that are not before it are meant.
 
         Returns:
             Rows deleted or marked.
@@ -89,6 +97,11 @@ class FullRead:
         else:
             gone = sql.SQL("stored.sync_created_at < coalesce({}, now())").format(
                 sql.Literal(before)
+            )
+        if window:
+            column, since = window
+            gone = sql.SQL("stored.{} >= {} AND {}").format(
+                sql.Identifier(column), sql.Literal(since), gone
             )
         if hard:
             statement = sql.SQL("DELETE FROM {} AS stored WHERE {}")

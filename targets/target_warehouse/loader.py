@@ -44,6 +44,7 @@ class StreamPlan:
         key_fields: Properties that make up the key.
         bookmark: Properties by which newer is told from older.
         scope: Properties of ``x-replace-by``.
+        window: Property of ``x-window``: from some value of it on, a read may be complete.
         table: Where they go.
     """
 
@@ -52,6 +53,7 @@ class StreamPlan:
     bookmark: Sequence[str]
     scope: Sequence[str]
     table: Table
+    window: str = ""
 
 
 @dataclass
@@ -223,7 +225,7 @@ class Loader:
     ) -> Received | None:
         """Note what was received, if anything may be deleted by it later."""
         received = self.stream.received
-        if batch.version is None and not self._replacement:
+        if batch.version is None and not self._replacement and not self.plan.window:
             return received
         if received is None or not (received.version == batch.version or self._replacement):
             self._full_read.forget(cursor)
@@ -241,14 +243,18 @@ class Loader:
         if self.stream.received and known != {key: properties.get(key) for key in keys}:
             self.stream.received.generation = -1
 
-    def delete_unseen(self, *, hard: bool) -> None:
+    def delete_unseen(self, *, hard: bool, since: str | None = None) -> None:
         """Delete, or mark as deleted, the rows that were not received in this run.
+
+        All of them, or those whose `window` is not before `since`.
 
         Rows stay as they are where the connection was lost meanwhile, and with it the knowledge of
         what had been received.
         """
         deleted = self.run.session.transaction(
-            lambda cursor, _: self._delete_unseen(cursor, hard=hard or bool(self.plan.scope))
+            lambda cursor, _: self._delete_unseen(
+                cursor, hard=hard or bool(self.plan.scope), since=since
+            )
         )
         self._prepared = self._encoder = None
         if deleted is None:
@@ -260,14 +266,15 @@ class Loader:
         else:
             self.run.add(self.stream, self.stream.counts + Counts(deleted=deleted))
 
-    def _delete_unseen(self, cursor: Cursor, *, hard: bool) -> int | None:
+    def _delete_unseen(self, cursor: Cursor, *, hard: bool, since: str | None) -> int | None:
         received = self.stream.received
         keys = self.plan.table.keys
         if received and keys and received.generation != self.run.session.generation:
             return None
         self._prepare(cursor)
         before = received.since if received else None
-        deleted = self._full_read.delete_unseen(cursor, hard=hard, before=before)
+        window = (self.plan.table.columns_of[self.plan.window], since) if since else None
+        deleted = self._full_read.delete_unseen(cursor, hard=hard, before=before, window=window)
         if not self.run.dry:
             self._record(cursor, self.stream.counts + Counts(deleted=deleted), [])
         return deleted

@@ -75,6 +75,8 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         scope = self.schema.get("x-replace-by") or ()
         if not {*keys, *scope} <= properties.keys():
             raise BadInputError(f"The key of stream {self.stream_name} is not in its schema")
+        if (window := self.schema.get("x-window")) and window not in properties:
+            raise BadInputError(f"x-window of {self.stream_name} is not in its schema")
         if scope and not {*scope} < {*keys}:
             raise BadInputError(f"x-replace-by of {self.stream_name} is not a part of its key")
         append = self.config["load_method"] == "append-only"
@@ -87,6 +89,7 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
             key_fields=keys,
             bookmark=bookmark,
             scope=() if append else scope,
+            window="" if append or not keys else self.schema.get("x-window") or "",
             table=Table(
                 schema=self.schema_name,
                 name=self.table_name,

@@ -185,10 +185,14 @@ class TargetWarehouse(SQLTarget):
         self.run.close(stream)
 
     def _delete_unseen(self, stream: StreamRun, sink: WarehouseSink) -> None:
-        """Delete what a complete read did not bring, if there was one."""
+        """Delete what a complete read did not bring, if there was one, or one of a window."""
         if self.run.dry:
             return
         if self._versions.pop(stream.name, None) is None and not self._overwrites:
+            since = stream.report.get("complete_since")
+            wanted = self.config["process_activate_version_messages"]
+            if since and sink.loader.plan.window and wanted:
+                sink.loader.delete_unseen(hard=self.config["hard_delete"], since=since)
             return
         if not (stream.received or stream.report):
             logger.warning(

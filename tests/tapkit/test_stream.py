@@ -151,6 +151,19 @@ def test_a_first_run(api: Api) -> None:
     }
 
 
+def test_a_window_that_was_read_whole_is_said(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pages(stream: Things) -> Iterator[list[Any]]:
+        yield THINGS
+        stream.status.complete_since = "2026-01-02T00:00:00.000000Z"
+
+    monkeypatch.setattr(Things, "window", "at")
+    monkeypatch.setattr(Things, "pages", pages)
+    messages = run(api)
+    assert of(messages, "SCHEMA", "things")[0]["schema"]["x-window"] == "at"
+    said = [state["sync"]["things"].get("complete_since") for state in states(messages)]
+    assert (said[0], said[-1]) == (None, "2026-01-02T00:00:00.000000Z")
+
+
 def test_no_bookmark_before_the_stream_is_complete(api: Api) -> None:
     api.answer = lambda request: (
         Answer({}, status=500) if "after" in request.query else serve(request)

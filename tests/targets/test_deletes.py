@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from target_warehouse.errors import BadInputError
 
 MOMENT = {"type": ["string", "null"], "format": "date-time"}
 PROPERTIES: dict[str, Any] = {
@@ -206,4 +207,42 @@ def test_a_complete_read_of_collections_deletes_parents_that_are_gone(wh, messag
 def test_the_scope_must_be_part_of_the_key(wh, messages):
     head = messages.schema("links", LINKS, ("from_id",), **{"x-replace-by": ["from_id"]})
     with pytest.raises(Exception, match="is not a part of its key"):
+        wh.load(head)
+
+
+@pytest.mark.parametrize("batch_size_rows", [1, 100])
+@pytest.mark.parametrize("hard_delete", [False, True])
+def test_a_complete_read_of_a_window_ends_what_it_does_not_bring_of_it(
+    wh, messages, batch_size_rows, hard_delete
+):
+    settings = {"batch_size_rows": batch_size_rows, "hard_delete": hard_delete}
+    head = messages.schema("s", PROPERTIES)
+    head["schema"]["x-window"] = "at"
+
+    def at(day: int, *ids: int) -> list[dict[str, Any]]:
+        moment = f"2024-03-{day:02d}T00:00:00.000000Z"
+        return [messages.record("s", id=i, name="x", at=moment) for i in ids]
+
+    def end(status: str = "success", since: int | None = None) -> dict[str, Any]:
+        moment = None if since is None else f"2024-03-{since:02d}T00:00:00.000000Z"
+        return messages.state({"s": messages.report(status, complete_since=moment)}, s={})
+
+    wh.load(head, *at(1, 1, 2), *at(2, 3, 4), *at(3, 5, 6), end(), **settings)
+    wh.load(head, *at(2, 3), *at(3, 5), end(), **settings)  # says nothing of what is missing
+    wh.load(head, *at(2, 3), end("failed", 2), **settings)
+    messages_off = {"process_activate_version_messages": False}
+    wh.load(head, *at(2, 3), end(since=2), **settings, **messages_off)
+    assert live(wh) == [1, 2, 3, 4, 5, 6]
+    wh.load(head, *at(2, 3), *at(3, 5), end(since=2), **settings)
+    assert live(wh) == [1, 2, 3, 5]
+    assert len(wh.table("s")) == (4 if hard_delete else 6)
+    assert wh.counts()[-1] == ("s", "success", 0, 0, 2, 0, 0, 2)
+    wh.load(head, end(since=3), **settings)  # nothing is left of it
+    assert live(wh) == [1, 2, 3]
+
+
+def test_a_window_has_to_be_in_the_schema(wh, messages):
+    head = messages.schema("s", PROPERTIES)
+    head["schema"]["x-window"] = "since"
+    with pytest.raises(BadInputError, match="x-window of s is not in its schema"):
         wh.load(head)
