@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from tapkit import dates
-from tapkit.errors import NotFound
+from tapkit.errors import FatalAPIError, NotFound
 from tapkit.fields import Field
 from tapkit.paging import chunks, ordered_map
 
@@ -52,6 +52,11 @@ class Children(DatedList):
 
     parents: ClassVar[tuple[str, str, str]]
 
+    def __init__(self, tap: TapCallRail) -> None:
+        super().__init__(tap)
+        self._gone: list[Parent] = []
+        self._answers = False
+
     @property
     def look_back(self) -> timedelta:
         """A deep one finds what became of children, such as that a text could not be sent."""
@@ -73,6 +78,8 @@ class Children(DatedList):
             yield from self._children(sorted(waiting - before))
             before = waiting
             passed = end_of(last)
+        if not self._answers and len(self._gone) > 1:
+            raise FatalAPIError(f"CallRail knows none of {len(self._gone)} that it listed (404).")
         self.note_accounts(self.began_at)
 
     def _children(self, parents: list[Parent]) -> Iterator[Rows]:
@@ -115,9 +122,11 @@ class Children(DatedList):
             query = {"page": number, "per_page": size}
             try:
                 answer = self.tap.client.get(path, query, limit=parent.account)
-            except NotFound:
+            except NotFound:  # deleted since it was listed
+                self._gone.append(parent)
                 return []
             found = records(answer, self.key)
+            self._answers = True
             total = answer.get("total_pages")
             is_last = number >= total if total else len(found) < size
             rows += found
