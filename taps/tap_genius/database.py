@@ -31,10 +31,18 @@ PATIENCE = 3600
 """Seconds that server and tap wait for each other while a target is slow."""
 
 SESSION = (
-    "SET SESSION sql_mode = '', time_zone = '+00:00', "
-    f"net_write_timeout = {PATIENCE}, wait_timeout = {PATIENCE}"
+    (
+        "SET SESSION sql_mode = '', time_zone = '+00:00', "
+        f"net_write_timeout = {PATIENCE}, wait_timeout = {PATIENCE}"
+    ),
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 )
-"""Moments in UTC, and no quirks of the server's SQL mode."""
+"""Moments in UTC, no quirks of the server's SQL mode, and views that stay as they are."""
+UNBOUNDED = {
+    True: "SET SESSION max_statement_time = 0",
+    False: "SET SESSION max_execution_time = 0",
+}
+"""What lets a statement last as long as the target needs, in MariaDB and in MySQL."""
 
 LOST = {1053, 1152, 1158, 1159, 1160, 1161, 1184, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 2055}
 """Errors that pass: the connection broke, the server restarts, a lock was not to be had."""
@@ -142,7 +150,9 @@ class Database:
         with self._translated():
             connection = self._engine.connect()
             connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.execute(text(SESSION))
+            is_mariadb: bool = connection.dialect.is_mariadb  # type: ignore[attr-defined]  # MySQL's
+            for statement in (*SESSION, UNBOUNDED[is_mariadb]):
+                connection.execute(text(statement))
             return connection
 
     @contextmanager

@@ -175,6 +175,6 @@ def _as_bytes(said: Any) -> ColumnElement[Any]:
 
 def _parameter(it: Column, value: Any) -> Any:
     """A value of a record as a statement takes it."""
-    if it.is_moment:
-        return datetime.fromisoformat(value.removesuffix("Z"))
+    if it.is_moment:  # as text: the zero date is none that Python has
+        return value.replace("T", " ").removesuffix("Z")
     return base64.b64decode(value) if it.type in BINARIES else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows"]
 
+_is_odd = re.compile(ODD.encode()).search  # which is faster than `in`
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 NULL = msgspec.Raw(b"null")
 ZERO = ODD.encode()
@@ -53,11 +55,15 @@ class Rows(Stream):
         change = table.moment(entity.change)
         fallback = table.moment(entity.fallback) if change else None
         self._change = change.name if change else None
-        found = [it for it in table.columns.values() if tap.may_read(table, it, self._keys)]
+        found = [
+            it.as_number if it.is_flag and it.name in self._keys else it
+            for it in table.columns.values()
+            if tap.may_read(table, it, self._keys)
+        ]
         self.fields = [it.field for it in found]
         self.endpoint = table.name
         super().__init__(tap, name=entity.name)
-        keys = tuple(table.columns[name] for name in self._keys)
+        keys = tuple(it for name in self._keys for it in found if it.name == name)
         self._whole = Reading(table, tuple(found), keys, change, fallback)
         self._bound = b""
         # Columns that a setting maps are converted one by one, as any API's are.
@@ -166,7 +172,7 @@ class Rows(Stream):
             page.lines = [text[mark:] for text in texts]
         if self._has_json:  # which may be spread over lines
             page.lines = [line.replace(b"\n", b" ") for line in page.lines]
-        for place in [place for place, line in enumerate(page.lines) if ZERO in line]:
+        for place in [place for place, line in enumerate(page.lines) if _is_odd(line)]:
             self._mend(page, place)
         return page
 
