@@ -7,6 +7,7 @@ import re
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, inspect, types
@@ -31,6 +32,7 @@ __all__ = ["Database", "Row", "TypeMismatch"]
 
 Row = dict[str, Any]
 
+TRIES = 4
 CHUNK = 1000
 """Rows in memory at once; Athena gives no more in one answer."""
 REFUSED = r"UnrecognizedClient|InvalidSignature|InvalidClientToken|ExpiredToken|security token|"
@@ -40,6 +42,7 @@ PASSING = r"Throttling|TooManyRequests|EndpointConnection|ConnectTimeout|ReadTim
 PASSING += r"InternalServer|ServiceUnavailable|GENERIC_INTERNAL_ERROR|could not connect"
 
 logger = logging.getLogger(__name__)
+logging.getLogger("pyathena").setLevel(logging.CRITICAL)  # what it meets is raised, and said here
 
 
 class TypeMismatch(FatalAPIError):
@@ -59,10 +62,10 @@ class Database:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.calls = 0
         try:
-            url = make_url(config["sqlalchemy_url"]) if config.get("sqlalchemy_url") else None
-            self._engine: Engine = open_source(
-                "database", url or athena_url(config), poolclass=NullPool, hide_parameters=True
-            )
+            if config.get("sqlalchemy_url"):
+                self._engine = _engine(make_url(config["sqlalchemy_url"]))
+            else:
+                self._engine = _engine(athena_url(config), **_patience())
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             what = (
                 f"The database cannot be opened ({type(error).__name__}). Check sqlalchemy_url; "
@@ -95,7 +98,7 @@ class Database:
                     }
                     for name in names
                 }
-        except (FatalAPIError, RetriableAPIError) as error:
+        except FatalAPIError as error:
             if isinstance(error, Unauthorized) or not self.is_athena:
                 raise
             logger.info("The catalog cannot be read, so tables are taken as documented: %s", error)
@@ -142,6 +145,19 @@ class Database:
         if re.search(PASSING, said) or isinstance(error, OSError):
             return RetriableAPIError(what)
         return FatalAPIError(what)
+
+
+def _engine(url: URL, **connect_args: Any) -> Engine:
+    engine: Engine = open_source(
+        "database", url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args
+    )
+    return engine
+
+
+def _patience() -> dict[str, Any]:
+    """How often the AWS library tries a call that fails for a passing reason."""
+    config = import_module("botocore.config").Config
+    return {"config": config(retries={"mode": "standard", "total_max_attempts": TRIES})}
 
 
 def athena_url(config: Mapping[str, Any]) -> URL:

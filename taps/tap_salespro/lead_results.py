@@ -38,13 +38,17 @@ def plain(title: str) -> str:
     return re.sub(r"[\W_]+", "_", title).strip("_")
 
 
-def answers(said: Any) -> dict[str, str]:
-    """The answers of a form: plain title → the first value that says anything."""
-    if isinstance(said, str):
+def answers(said: Any) -> dict[str, str] | None:
+    """The answers of a form: plain title → the first value that says anything.
+
+    Returns:
+        None for what is no form, which says nothing about its answers.
+    """
+    if isinstance(said, str) and said:
         try:
             said = json.loads(said)
         except ValueError:
-            return {}
+            return None
     found: dict[str, str] = {}
     for entry in said if isinstance(said, list) else ():
         if not isinstance(entry, dict):
@@ -78,7 +82,7 @@ class LeadResults(TableStream):
             yield Field(f"{ANSWERS}.{name}", kind, name=name)
 
     def prepared(self, row: Row) -> Row:
-        said = answers(row.get("lead_results"))
+        said = answers(row.get("lead_results")) or {}
         found: Row = {}
         for name, (_, titles, pattern) in self._pivot.items():
             value = next((said[title] for title in titles if title in said), None)
@@ -153,6 +157,8 @@ class LeadResultLineItems(TableStream):
 
     def _items(self, row: Row) -> list[Row]:
         said = answers(row.get("lead_results"))
+        if said is None:
+            return []
         of = {name: row.get(name) for name in ("estimate_id", "updated_at")}
         items = [
             {**of, "job_type_number": number, "job_type": kind, "job_type_amount": amount}
