@@ -391,9 +391,13 @@ def test_304_says_nothing_of_what_is_there() -> None:
         api.answer = lambda _: Answer(status=304)
         settings = {"base_url": api.url, "access_token": "t", "requests_per_minute": FAST}
         run = run_tap(TapSalesRabbit, settings)
+        mark = {"replication_key": "date_modified", "replication_key_value": "2026-11-01T00:00:00Z"}
+        state = {"bookmarks": {"leads": {**mark, "full_read_at": "2026-01-01T00:00:00Z"}}}
+        due = run_tap(TapSalesRabbit, settings, deepcopy(state))
     assert run.error is None
     assert {message["type"] for message in run.messages} == {"SCHEMA", "STATE"}
     assert {status["status"] for status in run.statuses.values()} == {"success"}
+    assert due.state["bookmarks"]["leads"] == state["bookmarks"]["leads"]
 
 
 def test_changes_during_a_run_are_read_by_the_next(account: Control, read: Read) -> None:
