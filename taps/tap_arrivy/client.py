@@ -5,12 +5,13 @@ Sources: Arrivy's developer portal (edition of 2018-2020), its web app, and two 
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import chain
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import requests
-from pyrate_limiter import Limiter, Rate
 from tapkit.auth import Auth
 from tapkit.client import Client
 from tapkit.errors import (
@@ -36,9 +37,7 @@ PAGE_LIMIT = 500
 SURE_BELOW = 10
 """A page with fewer rows than asked for is the last one, unless the API gives fewer than asked for;
 nobody makes pages of less than ten rows."""
-MINUTE = 60_000
-MARGIN = 2_000
-"""Milliseconds added to the minute, for requests that are longer under way than others."""
+MINUTE = 60.0
 FAST = 8
 """Requests at once with `high_performance`."""
 
@@ -59,6 +58,33 @@ class KeyPair(Auth):
         return request
 
 
+class Budget:
+    """So many requests in any span of time.
+
+    Somewhere between being sent and being answered a request is counted by Arrivy; so its share is
+    free again a span after the answer.
+
+    Args:
+        requests: How many.
+        seconds: The span.
+    """
+
+    def __init__(self, requests: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._free_at: SimpleQueue[float] = SimpleQueue()
+        for _ in range(requests):
+            self._free_at.put(0.0)
+
+    @contextmanager
+    def spent(self) -> Iterator[None]:
+        """Wait until one more request may be sent, and count it."""
+        time.sleep(max(self._free_at.get() - time.monotonic(), 0.0))
+        try:
+            yield
+        finally:
+            self._free_at.put(time.monotonic() + self._seconds)
+
+
 class ArrivyClient(Client):
     """Client for Arrivy.
 
@@ -71,7 +97,8 @@ class ArrivyClient(Client):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         fast = FAST if config["high_performance"] else 1
-        budget = Rate(config["requests_per_minute"], MINUTE + MARGIN)
+        budget = Budget(config["requests_per_minute"], MINUTE)
+        self._spending = nullcontext if config["high_performance"] else budget.spent
         self.workers: int = max(config["concurrency"], fast)
         self._pages_at_once: int = max(config["concurrent_pages"], fast)
         self._page_size = min(config["page_size"], PAGE_LIMIT)
@@ -79,7 +106,6 @@ class ArrivyClient(Client):
         super().__init__(
             config["base_url"],
             KeyPair(config["auth_key"], config["auth_token"]),
-            limits={} if config["high_performance"] else {"": Limiter(budget, buffer_ms=1)},
             max_tries=config["max_tries"],
             connections=self.workers + self._pages_at_once,
         )
@@ -137,6 +163,12 @@ class ArrivyClient(Client):
                 raise PageLoop(msg)
             seen.add(hash(_ids(page)))
             yield page
+
+    def _once(
+        self, request: requests.Request, limit: str, *, stream: bool = False
+    ) -> requests.Response:
+        with self._spending():
+            return super()._once(request, limit, stream=stream)
 
     def classify(self, response: requests.Response) -> Exception | None:
         error = super().classify(response)

@@ -108,7 +108,7 @@ class TapArrivy(Tap):
         concurrent_pages(),
         th.Property(
             "requests_per_minute",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=100_000),
             default=120,
             title="Requests per minute",
             description=(

@@ -14,6 +14,7 @@ Known differences from Arrivy:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from hashlib import blake2b
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -217,14 +218,15 @@ class Arrivy(RestCrm):
         rows = self._ordered(rows)[: self.switches.task_cap or None]
         shown = [self.shown("tasks", row) for row in rows]
         if query.get("show_details") == "true" and self.switches.details:
+            events = self._events()
             for row in shown:
-                row[self.switches.details] = self._events(row["id"])[-LATEST:]
+                row[self.switches.details] = events[row["id"]][-LATEST:]
         return self._page(request, shown, ordered=True)
 
     async def task_statuses(self, request: Request) -> Response:
         """Answer the events of a task."""
         task = self.find("tasks", request.path_params["id"])
-        return self._page(request, self._events(task["id"]))
+        return self._page(request, self._events()[task["id"]])
 
     async def ratings(self, request: Request) -> Response:
         """Answer how the customer rated a task."""
@@ -268,12 +270,12 @@ class Arrivy(RestCrm):
 
         return inside
 
-    def _events(self, task_id: int) -> list[Record]:
-        return [
-            self.shown("task_statuses", event)
-            for event in self.rows("task_statuses")
-            if event["_task_id"] == task_id
-        ]
+    def _events(self) -> defaultdict[int, list[Record]]:
+        """Return the events of each task."""
+        events: defaultdict[int, list[Record]] = defaultdict(list)
+        for event in self.rows("task_statuses"):
+            events[event["_task_id"]].append(self.shown("task_statuses", event))
+        return events
 
     def _ordered(self, rows: list[Record]) -> list[Record]:
         if self.switches.order == "newest":
