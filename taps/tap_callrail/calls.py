@@ -18,7 +18,8 @@ from tapkit.fields import Field, at_least
 from tapkit.paging import follow
 
 from tap_callrail.client import records
-from tap_callrail.lists import ACCOUNT_ID, DatedList
+from tap_callrail.dated import DatedList
+from tap_callrail.lists import ACCOUNT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,6 +7,7 @@ a run, the next one goes on from there.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -16,7 +17,8 @@ from tapkit.fields import Field
 from tapkit.paging import chunks, ordered_map
 
 from tap_callrail.client import pages, records
-from tap_callrail.lists import ACCOUNT_ID, PAGE_LIMIT, RETENTION, DatedList, end_of
+from tap_callrail.dated import RETENTION, DatedList, end_of
+from tap_callrail.lists import ACCOUNT_ID, PAGE_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -108,7 +110,8 @@ class Children(DatedList):
             workers=self.config["concurrent_pages"],
         ):
             found = (
-                Parent(dates.parse_datetime(it[moment]), account, str(it["id"])) for it in rows
+                Parent(dates.parse_datetime(it[moment] or self.began_at), account, str(it["id"]))
+                for it in rows
             )
             yield [parent for parent in found if parent.moment >= since]
 
@@ -132,9 +135,9 @@ class Children(DatedList):
             rows += found
         return [self.row(parent, position, row) for position, row in enumerate(rows, 1)]
 
+    @abstractmethod
     def row(self, parent: Parent, position: int, row: dict[str, Any]) -> dict[str, Any]:
         """A child with what ties it to its parent."""
-        raise NotImplementedError
 
 
 class Messages(Children):

@@ -1,4 +1,4 @@
-"""The account's other lists: companies, trackers, tags, users, forms, texts and what else there is.
+"""What is around calls: companies, trackers, tags, users, and what else there is.
 
 Source: CallRail API v3 reference, the chapter of each resource.
 """
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tapkit.fields import Field
 
-from tap_callrail.lists import ACCOUNT_ID, WHOLE, AccountList, DatedList
+from tap_callrail.lists import ACCOUNT_ID, COMPANY_ID, AccountList
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import timedelta
 
     from tap_callrail.lists import Rows
 
@@ -22,12 +21,10 @@ __all__ = [
     "Accounts",
     "CallerIds",
     "Companies",
-    "FormSubmissions",
     "Integrations",
     "Leads",
     "Notifications",
     "Tags",
-    "TextMessages",
     "Trackers",
     "Users",
 ]
@@ -36,7 +33,6 @@ BY_NAME = {"sort": "name", "order": "asc"}
 BY_CREATION = {"sort": "created_at", "order": "asc"}
 CREATED_AT = Field("created_at", "datetime")
 DISABLED_AT = Field("disabled_at", "datetime")
-COMPANY_ID = Field("company_id", "object_id")
 
 
 class Accounts(AccountList):
@@ -165,90 +161,6 @@ class Users(AccountList):
         Field("accepted", "boolean"),
         Field("companies", "array"),
     )
-
-
-class FormSubmissions(DatedList):
-    """Forms that visitors sent."""
-
-    name = "form_submissions"
-    replication_key = window = "submitted_at"
-    endpoint = "/v3/a/{account_id}/form_submissions.json"
-    key = "form_submissions"
-    order: ClassVar = {"sort": "submitted_at", "order": "asc"}
-    on_request = (
-        Field("company_name"),
-        Field("form_name"),
-        Field("lead_status"),
-        Field("milestones", "json"),
-        Field("note"),
-        Field("tags", "json"),
-        Field("timeline_url", "url"),
-        Field("utm_campaign"),
-        Field("utm_medium"),
-        Field("utm_source"),
-        Field("value", "decimal"),
-    )
-    fields = (
-        Field("id", "object_id"),
-        ACCOUNT_ID,
-        COMPANY_ID,
-        Field("person_id", description="Or the word anonymous"),
-        Field("form_data", "json", description="What was filled in, by field of the form"),
-        Field("form_url"),
-        Field("landing_page_url"),
-        Field("referrer"),
-        Field("referring_url"),
-        Field("submitted_at", "datetime"),
-        Field("first_form", "boolean"),
-        Field("customer_phone_number", "phone"),
-        Field("customer_name"),
-        Field("customer_email", "email"),
-        Field("formatted_customer_phone_number"),
-        Field("formatted_customer_name"),
-        Field("source"),
-        Field("keywords"),
-        Field("campaign"),
-        Field("medium"),
-        *on_request,
-    )
-
-
-class TextMessages(DatedList):
-    """Text conversations, which is what CallRail's `text-messages` are; their texts: `messages`.
-
-    Whether CallRail's dates are those of the last text is not documented. So a deep look back reads
-    all conversations, which finds an old one with a new text either way.
-    """
-
-    name = "text_messages"
-    replication_key = "last_message_at"
-    endpoint = "/v3/a/{account_id}/text-messages.json"
-    key = "conversations"
-    on_request = (Field("lead_status"), Field("source"))
-    fields = (
-        Field("id", "object_id"),
-        ACCOUNT_ID,
-        COMPANY_ID,
-        Field("initial_tracker_id", "object_id"),
-        Field("current_tracker_id", "object_id"),
-        Field("customer_name"),
-        Field("customer_phone_number", "phone"),
-        Field("initial_tracking_number", "phone"),
-        Field("current_tracking_number", "phone"),
-        Field("last_message_at", "datetime"),
-        Field("state", description="active or archived"),
-        Field("company_time_zone"),
-        Field("formatted_customer_phone_number"),
-        Field("formatted_initial_tracking_number"),
-        Field("formatted_current_tracking_number"),
-        Field("formatted_customer_name"),
-        Field("recent_messages", "array", description="The last two texts at most"),
-        *on_request,
-    )
-
-    @property
-    def deep_look_back(self) -> timedelta:
-        return WHOLE
 
 
 class Leads(AccountList):

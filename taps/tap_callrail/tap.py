@@ -10,7 +10,7 @@ from tapkit.errors import FatalAPIError
 from tapkit.settings import common_settings, concurrent_pages, secret
 from tapkit.tap import Tap
 
-from tap_callrail import streams
+from tap_callrail import inbound, streams
 from tap_callrail.calls import Calls
 from tap_callrail.children import Messages, PageViews
 from tap_callrail.client import CallRailClient, pages
@@ -29,8 +29,8 @@ STREAMS = (
     streams.Tags,
     streams.Users,
     Calls,
-    streams.FormSubmissions,
-    streams.TextMessages,
+    inbound.FormSubmissions,
+    inbound.TextMessages,
     Messages,
     streams.Leads,
     streams.Notifications,
