@@ -47,7 +47,11 @@ CREDENTIALS = (
 )
 """Taps name their credentials by what they are; either group is enough."""
 
-EXTRAS = {"tap-files": "[s3,zstd]", "tap-genius": "[mysql]"}
+EXTRAS = {
+    "tap-files": "[s3,zstd]",
+    "tap-genius": "[mysql]",
+    "tap-salespro": "[athena,s3,zstd]",
+}
 """What of the distribution a tap needs beside its core."""
 
 
