@@ -166,7 +166,7 @@ class Rows(Stream):
 
     def _page(self, texts: list[bytes]) -> EncodedPage:
         mark = self.reading.mark
-        page = EncodedPage(texts)
+        page = EncodedPage([*texts])
         if mark:
             page.high = self._highest([text[:mark] for text in texts])
             page.lines = [text[mark:] for text in texts]
@@ -189,6 +189,8 @@ class Rows(Stream):
         record: dict[str, Any] = _raw(page.lines[place])
         issues: dict[str, Any] = {}
         for it in self.reading.columns:
+            if it.name in self._keys:
+                continue  # the target refuses the row with a reason, which is better than none
             text = bytes(record[it.name])
             if it.is_flag and text.startswith(FLAG):
                 issues[it.name] = {"value": int(text[len(FLAG) : -1]), "error": "not true or false"}
