@@ -12,8 +12,6 @@ other truth. Known differences from SalesRabbit:
 
 from __future__ import annotations
 
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,12 +20,12 @@ from starlette.responses import Response
 from crm_sandbox.clock import from_iso
 from crm_sandbox.crm import json_response
 from crm_sandbox.rest import Record, RestCrm, page_of, whole_number
-from crm_sandbox.salesrabbit import records
+from crm_sandbox.salesrabbit import records, shapes
 from crm_sandbox.salesrabbit.records import stamp
 from crm_sandbox.salesrabbit.switches import Limits, Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from random import Random
 
     from starlette.requests import Request
@@ -36,9 +34,6 @@ if TYPE_CHECKING:
 STATIC_TOKEN = "salesrabbit-sandbox"  # noqa: S105 - opens nothing but the sandbox
 FIRST_IDS = {"users": 911705181, "lead_statuses": 210, "leads": 34570}
 MODIFIED_SINCE = "If-Modified-Since"
-ADDRESS = ("street1", "street2", "city", "state", "zip", "country")
-COORDINATES = ("latitude", "longitude")
-OBJECTS = ("customFields", "integrationData")
 LATER_MS = 3 * 86_400_000
 
 
@@ -145,9 +140,14 @@ class SalesRabbit(RestCrm):
 
     async def leads(self, request: Request) -> Response:
         """List leads."""
-        since = _since(request, MODIFIED_SINCE)
+        since = shapes.since(request, MODIFIED_SINCE)
         rows = [one for one in self.rows("leads") if self._is_new(one["dateModified"], since)]
-        shown = [self._shown(one) for one in self._sorted(request, rows)]
+        asked = request.query_params.get("sortBy")
+        if asked and self.switches.sorting == "refused":
+            raise self.error(400, "Unknown parameter sortBy")
+        is_last_first = request.query_params.get("order") == "desc"
+        ordered = shapes.in_order(rows, asked, self.switches, is_last_first=is_last_first)
+        shown = [self._shown(one) for one in ordered]
         return self._listed(request, shown, since)
 
     async def lead(self, request: Request) -> Response:
@@ -156,7 +156,7 @@ class SalesRabbit(RestCrm):
 
     async def users(self, request: Request) -> Response:
         """List users, all on each page unless a switch says otherwise."""
-        since = _since(request, MODIFIED_SINCE) if self.switches.users_filtered else None
+        since = shapes.since(request, MODIFIED_SINCE) if self.switches.users_filtered else None
         role = request.query_params.get("role")
         rows = [
             one
@@ -176,7 +176,7 @@ class SalesRabbit(RestCrm):
 
     async def histories(self, request: Request) -> Response:
         """List the events of leads, by lead."""
-        since = _since(request, MODIFIED_SINCE)
+        since = shapes.since(request, MODIFIED_SINCE)
         by_event = self.switches.history_scope == "event"
         leads = self.tables["leads"]
         found: dict[str, list[Record]] = {}
@@ -194,7 +194,7 @@ class SalesRabbit(RestCrm):
 
     async def activities(self, request: Request) -> Response:
         """List what reps did."""
-        since = _since(request, self.switches.activities_header)
+        since = shapes.since(request, self.switches.activities_header)
         key = "currentOnDeviceStatusModified"
         rows = [one for one in self.rows("lead_status_activities") if self._is_new(one[key], since)]
         return self._listed(request, [self._activity(one) for one in rows], since)
@@ -240,7 +240,7 @@ class SalesRabbit(RestCrm):
         is_object = bool(rows) and isinstance(rows[0], tuple)
         data = dict(page.items) if is_object else list(page.items)
         if not data and request.url.path.endswith("Histories"):
-            data = self._object({})
+            data = shapes.an_object({}, self.switches)
         return self._wrapped(data, page.total, has_more=page.has_more)
 
     def _wrapped(self, data: Any, total: int, *, has_more: bool) -> Response:
@@ -255,58 +255,9 @@ class SalesRabbit(RestCrm):
         later = self.switches.modified_since == "later"
         return from_iso(moment) > since if later else from_iso(moment) >= since
 
-    def _sorted(self, request: Request, leads: list[Record]) -> list[Record]:
-        asked = request.query_params.get("sortBy")
-        if asked and self.switches.sorting == "refused":
-            raise self.error(400, "Unknown parameter sortBy")
-        if asked in ("id", "dateCreated", "dateModified") and self.switches.sorting == "honoured":
-            is_last_first = request.query_params.get("order") == "desc"
-            return sorted(leads, key=lambda one: one[asked], reverse=is_last_first)
-        orders: dict[str, Callable[[Record], Any]] = {
-            "modified": lambda one: one["dateModified"],
-            "newest": lambda one: -from_iso(one["dateModified"]),
-            "scattered": lambda one: one["id"] * 7919 % 104_729,
-        }
-        order = orders.get(self.switches.order)
-        return sorted(leads, key=order) if order else leads
-
     def _shown(self, lead: Record) -> Record:
-        """Write a lead as the switches say."""
-        shown = {**lead, **{name: self._object(lead[name]) for name in OBJECTS}}
-        if self.switches.status == "abbreviation":
-            short = {one["name"]: one["abbreviation"] for one in self.rows("lead_statuses")}
-            shown["status"] = short.get(lead["status"], lead["status"])
-        if self.switches.appointment == "object" and lead["appointment"]:
-            shown["appointment"] = {"start": lead["appointment"]}
-        if self.switches.nested_address:
-            shown["address"] = {name: shown.pop(name) for name in ADDRESS}
-            shown["coordinates"] = {name: shown.pop(name) for name in COORDINATES}
-        return shown
+        return shapes.lead(lead, self.switches, self.rows("lead_statuses"))
 
     def _activity(self, activity: Record) -> Record:
-        shown = {name: value for name, value in activity.items() if name != "number"}
         lead = self.tables["leads"].get(str(activity["dispositionLeadID"]))
-        if lead is not None and self.switches.activities_show == "now":
-            shown |= records.current(lead)
-        if self.switches.disposition_id == "repeats":
-            shown["dispositionID"] = activity["dispositionID"] % 3
-        return shown
-
-    def _object(self, value: Record) -> Record | list[Any]:
-        return value or ([] if self.switches.empty_object == "array" else {})
-
-
-def _since(request: Request, header: str) -> int | None:
-    """Return what a header asks for, in milliseconds; one that is no date is ignored."""
-    text = request.headers.get(header)
-    if text is None:
-        return None
-    try:
-        return from_iso(text)
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return round(moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp() * 1000)
+        return shapes.activity(activity, lead, self.switches)
