@@ -46,7 +46,7 @@ format: $(INSTALLED) ## Format the code and repair what ruff can
 	$(BIN)/ruff format
 
 psql: $(INSTALLED) ## Open an SQL shell on the warehouse
-	@$(if $(wildcard .env),$(BIN)/dotenv run --no-override --) $(BIN)/warehouse psql $(ARGS)
+	@$(BIN)/warehouse psql $(ARGS)
 
 plugins: $(INSTALLED) ## Regenerate the plugin definitions and the README's table of CRMs
 	$(BIN)/python plugins/generate.py

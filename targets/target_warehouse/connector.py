@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.sql import SQLConnector
 from sqlalchemy import BigInteger, Boolean, Date, DateTime, LargeBinary, Numeric, Text, Time
+from warehouse.address import AddressError, database_address
 from warehouse.server import database_url
 
 from target_warehouse.columns import Kind, kind_of
-from target_warehouse.settings import database_address
+from target_warehouse.settings import refusal
 
 if TYPE_CHECKING:
     from sqlalchemy.types import TypeEngine
@@ -37,7 +38,11 @@ class WarehouseConnector(SQLConnector):
     allow_overwrite = True
 
     def get_sqlalchemy_url(self, config: dict[str, Any]) -> str:
-        return database_url(database_address(config))
+        try:
+            address = database_address(config)
+        except AddressError as error:
+            raise refusal(str(error)) from None
+        return database_url(address)
 
     def to_sql_type(self, jsonschema_type: dict[str, Any]) -> TypeEngine[Any]:
         from sqlalchemy.dialects.postgresql import JSONB  # noqa: PLC0415 - slow, no load needs it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
 from sqlalchemy.engine import make_url
-from target_warehouse.settings import database_address
+from warehouse.address import database_address
 
 PROPERTIES = {"id": {"type": "integer"}}
 

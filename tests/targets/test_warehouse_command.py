@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 from warehouse import server
 from warehouse.cli import main
 
@@ -57,6 +58,27 @@ def test_history_of_an_empty_database(command):
     assert command("history", "--json").output == ""
 
 
+@pytest.mark.parametrize("width", [60, 110, 200])
+def test_long_errors_are_readable_at_any_width(wh, messages, command, width):
+    error = f"[bold]{'word ' * 50}{'x' * 90}"
+    wh.load(
+        messages.schema("contacts", PROPERTIES),
+        messages.state({"contacts": messages.report("failed", error=error)}),
+    )
+    output = command("history", "--width", str(width)).output
+    row = next(line for line in output.splitlines() if "│" in line)
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells[1:4] == ["crm", "contacts", "failed"]
+    assert cells[5:10] == ["0"] * 5
+    if width == 200:
+        folded = "".join(line.split("│")[-2].strip() + " " for line in output.splitlines()[4:-1])
+        assert len(output.splitlines()) > 6
+    else:
+        folded = output.partition("crm contacts\n")[2]
+        assert max(map(len, folded.splitlines())) <= width
+    assert "".join(folded.split()) == "".join(error.split())
+
+
 def test_an_unreachable_server_is_said_so(tmp_path):
     url = f"postgresql://me:hidden@/x?host={tmp_path}"
     result = CliRunner().invoke(main, ["--database", url, "history"])
@@ -84,6 +106,32 @@ def test_psql_runs_one_query(wh):
     assert result.stdout.strip() in wh.url
     failed = run("--database", wh.url, "psql", "-c", "SELECT nonsense")
     assert failed.returncode == 1
+
+
+def test_the_loaders_settings_name_the_server(wh, messages, tmp_path):
+    wh.load(messages.schema("s", PROPERTIES), history_schema="audit")
+    url = make_url(wh.url)
+    parts = {
+        "HOST": url.host or url.query["host"],
+        "PORT": url.port or 5432,
+        "USER": url.username,
+        "DATABASE": url.database,
+        "HISTORY_SCHEMA": "audit",
+    }
+    lines = [f"TARGET_WAREHOUSE_{name}={value}\n" for name, value in parts.items()]
+    (tmp_path / ".env").write_text("".join(lines))
+    project = {"MELTANO_PROJECT_ROOT": str(tmp_path)}
+    result = run("history", "--json", **project)
+    assert json.loads(result.stdout)["sync_type"] == "s", result.stderr
+    # The environment wins over the file, and the option over both.
+    other = {**project, "TARGET_WAREHOUSE_HISTORY_SCHEMA": "public"}
+    assert run("history", **other).stdout == "No runs yet.\n"
+    chosen = run("--database", wh.url, "history", "--schema", "public", **project)
+    assert (chosen.stdout, chosen.stderr) == ("No runs yet.\n", "")
+    wrong = run("history", **project, TARGET_WAREHOUSE_SQLALCHEMY_URL=wh.url)
+    assert (wrong.returncode, wrong.stderr) == (
+        1, "Error: Set sqlalchemy_url or host, not both.\n"
+    )  # fmt: skip
 
 
 def test_the_embedded_server_starts_by_itself_and_keeps_its_data():
