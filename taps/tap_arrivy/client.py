@@ -26,7 +26,7 @@ from tapkit.errors import (
 from tapkit.paging import numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["ArrivyClient", "Row", "listed"]
 
@@ -34,9 +34,6 @@ Row: TypeAlias = "dict[str, Any]"
 
 PAGE_LIMIT = 500
 """The most that is known to be given at once: where nothing is asked for, it is the default."""
-SURE_BELOW = 10
-"""A page with fewer rows than asked for is the last one, unless the API gives fewer than asked for;
-nobody makes pages of less than ten rows."""
 MINUTE = 60.0
 FAST = 8
 """Requests at once with `high_performance`."""
@@ -115,21 +112,17 @@ class ArrivyClient(Client):
         return self.get(path, self._company)
 
     def pages(
-        self,
-        path: str,
-        params: Mapping[str, str] | None = None,
-        *,
-        workers: int | None = None,
-        is_paged: bool = True,
+        self, path: str, params: Mapping[str, str] | None = None, *, workers: int | None = None
     ) -> Iterator[list[Row]]:
-        """Read a list to its first empty page.
+        """Read a list to its first empty page, as nobody knows how many rows a full one has.
+
+        Where the second page is like the first, and that is not as long as was asked for, the list
+        has no pages, and that was all of it.
 
         Args:
             path: Its address.
             params: Its filters.
             workers: Pages at once; by default what the settings say.
-            is_paged: Whether the list is known to have pages. Of one that is not, the first page
-                coming again means that it was all.
 
         Raises:
             PageLoop: A page came again.
@@ -140,17 +133,18 @@ class ArrivyClient(Client):
         def fetch(number: int) -> list[Row]:
             return listed(self.get(path, {**query, "page": number}))
 
-        first = fetch(1)
-
         def is_last(number: int, page: list[Row]) -> bool:
-            return not page or (not is_paged and number > 1 and _ids(page) == _ids(first))
+            has_no_pages = number == 2 and len(first) != size and _ids(page) == _ids(first)  # noqa: PLR2004
+            return not page or has_no_pages
 
+        first = fetch(1)
         several = self._pages_at_once if workers is None else workers
-        pages: Iterable[list[Row]] = [first]
         if len(first) >= size:
-            pages = numbered(lambda n: first if n == 1 else fetch(n), is_last, workers=several)
-        elif len(first) >= SURE_BELOW:
-            pages = chain(pages, numbered(fetch, is_last, workers=several, first=2))
+            pages: Iterator[list[Row]] = numbered(
+                lambda n: first if n == 1 else fetch(n), is_last, workers=several
+            )
+        else:  # most likely that was all: one more request tells
+            pages = chain([first], numbered(fetch, is_last, workers=several, first=2))
         seen: set[int] = set()
         for number, page in enumerate(pages, 1):
             if is_last(number, page):

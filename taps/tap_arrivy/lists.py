@@ -131,7 +131,7 @@ class Listing(Stream):
         """Read the list once."""
         try:
             if self.has_pages:
-                yield from self.client.pages(self.endpoint, self.query, is_paged=self.is_documented)
+                yield from self.client.pages(self.endpoint, self.query)
             else:
                 yield listed(self.client.one(self.endpoint))
         except (AccessDenied, BadRequest, NotFound) as error:

@@ -489,9 +489,20 @@ class TestPages:
         full = len(ids(arrivy, "customers")) // 12
         assert [q for q in pages if f"page={full + 1}" in q.split("&")]
 
-    def test_a_small_list_costs_one_request(self, arrivy: Control, read: Read) -> None:
-        read("groups", comparison_days=None)
-        assert arrivy.stats()["kinds"] == {"arrivy.groups": 1}
+    @pytest.mark.parametrize("largest", [0, 2])
+    def test_a_short_page_is_not_taken_for_the_last(
+        self, arrivy: Control, read: Read, largest: int
+    ) -> None:
+        arrivy.switches(largest_page=largest)
+        run = read("groups", comparison_days=None, high_performance=False, concurrent_pages=1)
+        assert {row["id"] for row in run.records("groups")} == set(ids(arrivy, "groups"))
+        assert arrivy.stats()["kinds"] == {"arrivy.groups": 3 if largest else 2}
+
+    def test_a_list_without_pages_comes_once(self, arrivy: Control, read: Read) -> None:
+        arrivy.switches(bookings="whole")
+        run = read("bookings", comparison_days=None)
+        assert [row["id"] for row in run.records("bookings")] == ids(arrivy, "bookings")
+        assert read("bookings", page_size=2).error is None
 
     def test_a_failed_page_fails_the_stream(self, arrivy: Control, read: Read) -> None:
         arrivy.faults({"kind": "status", "status": 500, "path": "/customers$", "after": 2})
