@@ -199,9 +199,7 @@ class FsspecPlace(Place):
             if not glob.has_magic(self._pattern) or self._fs.isfile(self._pattern):
                 return [self._info(self._fs.info(self._pattern))]
             found = self._fs.glob(self._pattern, detail=True)
-        except FileNotFoundError:
-            raise FileProblem(f"There is no file {self.path}") from None
-        except OSError as error:
+        except Exception as error:
             raise _refused(self.path, error) from error
         return [self._info(info) for info in found.values() if info["type"] == "file"]
 
@@ -209,16 +207,18 @@ class FsspecPlace(Place):
         self.files.listings += 1
         try:
             stream = self._fs.open(file.address, "rb", cache_type="readahead", block_size=1 << 22)
-        except OSError as error:
+        except Exception as error:
             raise _refused(file.name, error) from error
-        return cast("BinaryIO", io.BufferedReader(stream, BUFFER)), file
+        return cast("BinaryIO", io.BufferedReader(_Stored(file.name, stream), BUFFER)), file
 
     def is_current(self, file: FileInfo) -> bool:
         self.files.listings += 1
         try:
             return self._info(self._fs.info(file.address)).version == file.version
-        except OSError:
+        except FileNotFoundError:
             return False
+        except Exception as error:
+            raise _refused(file.name, error) from error
 
     def _info(self, info: Mapping[str, Any]) -> FileInfo:
         moment = info.get("LastModified") or info.get("last_modified") or info.get("mtime")
@@ -245,9 +245,33 @@ def _local(path: str) -> FileInfo:
     return FileInfo(path, version, dates.text(modified), stat.st_size, path)
 
 
-def _refused(name: str, error: OSError) -> Exception:
-    """What an error of a store means; its text may quote what was sent, and stays out."""
-    if isinstance(error, PermissionError):
+class _Stored(io.RawIOBase):
+    """A file of a store, whose library's errors are turned into ours."""
+
+    def __init__(self, name: str, stream: Any) -> None:
+        self._name, self._stream = name, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            count: int = self._stream.readinto(buffer)
+        except Exception as error:
+            raise _refused(self._name, error) from error
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _refused(name: str, error: Exception) -> Exception:
+    """What an error of a store means; each library has its own.
+
+    Its text may quote what was sent, and stays out.
+    """
+    if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
         return AccessDenied(f"The credentials may not read {name}")
     if isinstance(error, FileNotFoundError):
         return FileProblem(f"There is no file {name}")
