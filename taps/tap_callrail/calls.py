@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Calls"]
 
-INNER_LISTS = ("tags", "keywords_spotted", "milestones")
+ARRAYS = ("tags", "keywords_spotted")
+INNER_LISTS = (*ARRAYS, "milestones")
 """What a call has several of, in tables of their own at CallRail's."""
 LISTS = (*INNER_LISTS, "call_highlights", "keypad_entries", "waveforms", "zip_code")
 
@@ -139,6 +140,7 @@ class Calls(DatedList):
         super().__init__(tap)
         self.window_days = self.config["window_days"]
         self._is_relative = True
+        self._has_lists = False
         self._seen: dict[str, set[str]] = {}
 
     def of_window(self, account: str, dated: Mapping[str, str]) -> Iterator[Rows]:
@@ -190,13 +192,13 @@ class Calls(DatedList):
         if "has_next_page" not in answer:
             return False
         rows = records(answer, self.key)
-        asked = [name for name in INNER_LISTS if name in self.requested]
-        missing = [name for name in asked if not any(row.get(name) for row in rows)]
-        if not rows or not missing:
+        self._has_lists |= any(row.get(name) for row in rows for name in ARRAYS)
+        empty = [name for name in INNER_LISTS if not any(row.get(name) for row in rows)]
+        if self._has_lists or not rows or not {*empty} & {*self.requested}:
             return True
         size = min(self.config["page_size"], self.page_limit)
         numbered = self.ask(account, {**query, "page": 1, "per_page": size})
-        if any(row.get(name) for row in records(numbered, self.key) for name in missing):
+        if any(row.get(name) for row in records(numbered, self.key) for name in empty):
             self.logger.info("Relative pages lack lists inside calls; reading numbered pages")
             return False
         return True
@@ -204,7 +206,7 @@ class Calls(DatedList):
     def _normal(self, row: dict[str, Any]) -> dict[str, Any]:
         """Bring the forms that CallRail's answers are known to have into one."""
         for name in LISTS:
-            if isinstance(text := row.get(name), str):
+            if isinstance(text := row.get(name), str) and text[:1] not in {"[", "{"}:
                 row[name] = [text] if text else None
         if not self.config["recording_access_keys"]:
             for name in ("recording", "recording_player"):
