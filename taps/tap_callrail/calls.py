@@ -5,7 +5,7 @@ Source: CallRail API v3 reference, "Listing all calls", "Relative pagination". W
 - Relative pages have no numbers: each answer has the address of the next. Pages overlap where calls
   come in meanwhile.
 - The address carries a flag by which lists inside a call might be left out. Whether they are is not
-  documented, so the first page of each window is compared with a numbered one where all are empty.
+  documented, so the first page of a window is compared with a numbered one until some came filled.
 - The order is not relied on: the bookmark moves when all days of a window were read.
 """
 

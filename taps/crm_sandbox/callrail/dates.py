@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime, time, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dateutil.relativedelta import relativedelta
+from dateutil.tz import gettz
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def span(
     Raises:
         TooFarBack: the first one is not kept any more.
     """
-    zone = _zone(query.get("time_zone")) or ZoneInfo(switches.user_time_zone)
+    zone = _zone(query.get("time_zone")) or _zone(switches.user_time_zone) or timezone.utc
     first = _moment(query.get("start_date"), zone, time())
     last_second = LAST_SECOND if switches.day_ends == "last_second" else time.max
     last = _moment(query.get("end_date"), zone, last_second) or now
@@ -65,14 +65,12 @@ def from_ms(moment: int) -> datetime:
     return datetime.fromtimestamp(moment / 1000, timezone.utc)
 
 
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError):
-        return None
+def _zone(name: str | None) -> tzinfo | None:
+    """Return a zone by its name, from dateutil, which has the data where the system has none."""
+    return gettz(name) if name else None
 
 
-def _moment(text: str | None, zone: ZoneInfo, at: time) -> datetime | None:
+def _moment(text: str | None, zone: tzinfo, at: time) -> datetime | None:
     """Read a date or a date with a time; what is neither is ignored, as CallRail does."""
     for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M"):
         try:

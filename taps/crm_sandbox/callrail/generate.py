@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+
+from dateutil.tz import gettz
 
 from crm_sandbox import words
 from crm_sandbox.clock import iso
@@ -21,7 +22,7 @@ SOURCES = (("Google Ads", "CPC"), ("Google Organic", "organic"), ("Direct", None
 
 def local(at: int, zone: str) -> str:
     """Write a moment as calls have it: with the offset of the company's zone."""
-    when = datetime.fromtimestamp(at / 1000, timezone.utc).astimezone(ZoneInfo(zone))
+    when = datetime.fromtimestamp(at / 1000, timezone.utc).astimezone(gettz(zone))
     return when.isoformat(timespec="milliseconds")
 
 
