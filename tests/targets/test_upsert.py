@@ -34,6 +34,21 @@ def test_a_second_run_writes_nothing(wh, messages):
     ]
 
 
+def test_a_first_load_leaves_no_dead_rows_and_no_other_table(wh, messages):
+    records = [messages.record("contacts", id=i % 90) for i in range(100)]
+    wh.load(messages.schema("contacts", PROPERTIES), *records, batch_size_rows=100)
+
+    def written():
+        (row,) = wh.query("SELECT n_tup_ins AS created, n_tup_upd AS updated, n_dead_tup AS dead"
+                          " FROM pg_stat_user_tables WHERE relname = 'contacts'")  # fmt: skip
+        return row
+
+    wh.wait_for(lambda: written()["created"])  # the server counts after a while
+    assert written() == {"created": 90, "updated": 0, "dead": 0}
+    names = wh.query("SELECT relname FROM pg_stat_user_tables ORDER BY 1")
+    assert [r["relname"] for r in names] == ["contacts", "sync_history", "sync_rejects"]
+
+
 def test_changed_rows_are_updated_and_dated(wh, messages):
     head = messages.schema("contacts", PROPERTIES)
     wh.load(head, *(messages.record("contacts", id=i, name="old") for i in (1, 2)))
