@@ -147,7 +147,7 @@ class Table(FileStream):
         """Learn the columns: from the runs before, and from a sample of what is to be read now."""
         if self.known:
             self._columns.kinds.update(self.stream_state.get("columns") or {})
-        before = dict(self._columns.kinds)
+        before, calls = dict(self._columns.kinds), self.tap.api_calls
         try:
             read = self.plan.read
             for place, file in [*read[:1], *read[1:][-1:]]:
@@ -155,6 +155,7 @@ class Table(FileStream):
                     self._sample(rows)
         except TROUBLES as error:
             self.logger.warning("%s could not be sampled: %s", self.name, error)
+        self._early_calls = self.tap.api_calls - calls
         self._adopt()
         if self._became_text(before):
             self.read_all()

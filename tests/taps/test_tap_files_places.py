@@ -81,10 +81,12 @@ class TestWeb:
         paths = [f"{api.url}/a.csv", f"{api.url}/b.csv"]
         first = tap(paths)
         assert [row["id"] for row in rows(first)] == [1, 2, 3]
-        assert first.statuses["people"]["api_calls"] == 2
+        assert first.statuses["people"]["api_calls"] == len(api.requests) == 4  # a sample of each
+        assert first.statuses["people"]["endpoint"] == ", ".join(paths)
         api.requests.clear()
         second = tap(paths, first.state)
         assert (rows(second), len(api.requests)) == ([], 2)
+        assert second.statuses["people"]["api_calls"] == 2
         assert all(
             "If-None-Match" in request.headers or "If-Modified-Since" in request.headers
             for request in api.requests
@@ -145,7 +147,9 @@ class TestWeb:
         assert api.requests[-1].query == {"signature": TOKEN}
         assert list(run.state["bookmarks"]["people"]["files"]) == [f"{api.url}/a.csv"]
         serve(api, {})
-        failed = tap(signed)
+        failed = tap(
+            [signed, f"sftp://ann:{TOKEN}@127.0.0.1/x.csv", f"http://ann:{TOKEN}@?{TOKEN}"]
+        )
         assert TOKEN not in caplog.text + "".join(run.lines + failed.lines)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from tapkit.client import Client
 
-__all__ = ["FileInfo", "FileOptions", "Files", "Place"]
+__all__ = ["FileInfo", "FileOptions", "Files", "Place", "shown"]
 
 BUFFER: Final = 1 << 18
 """Bytes fetched at once."""
@@ -91,10 +92,14 @@ class Place(ABC):
     Args:
         path: The path.
         files: All places of the tap, which share options and connections.
+
+    Attributes:
+        shown: The path as it may stand in logs.
     """
 
     def __init__(self, path: str, files: Files) -> None:
         self.path = path
+        self.shown = shown(path)
         self.files = files
 
     @abstractmethod
@@ -200,7 +205,7 @@ class FsspecPlace(Place):
                 return [self._info(self._fs.info(self._pattern))]
             found = self._fs.glob(self._pattern, detail=True)
         except Exception as error:
-            raise _refused(self.path, error) from error
+            raise _refused(self.shown, error) from error
         return [self._info(info) for info in found.values() if info["type"] == "file"]
 
     def open(self, file: FileInfo) -> tuple[BinaryIO, FileInfo]:
@@ -233,6 +238,13 @@ class FsspecPlace(Place):
 def scheme(path: str) -> str:
     """The scheme of a path, lower case; none for a path on this machine."""
     return path.partition("://")[0].lower() if "://" in path else ""
+
+
+def shown(path: str) -> str:
+    """A path without what may be secret in it: a password before the host, a signed query."""
+    if not scheme(path):
+        return path
+    return re.sub(r"(?<=://)[^/]*@", "", path).partition("?")[0]
 
 
 def _local(path: str) -> FileInfo:

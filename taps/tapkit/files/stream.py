@@ -15,6 +15,7 @@ from tapkit.encoded import EncodedPage
 from tapkit.errors import FatalAPIError, FileProblem, RetriableAPIError, SkippableAPIError
 from tapkit.fields import ISSUES, Field
 from tapkit.files.layout import Layout
+from tapkit.files.places import shown
 from tapkit.files.rows import EXTRA, ROW, read
 from tapkit.files.text import readable
 from tapkit.issues import PRINTED
@@ -39,6 +40,7 @@ FILE_FIELDS = (
     DELETED_AT,
 )
 """The columns of a stream whose rows have no key of their own."""
+ENDPOINT_LENGTH = 200
 TROUBLES = (FatalAPIError, RetriableAPIError, SkippableAPIError)
 
 
@@ -89,8 +91,9 @@ class FileStream(Stream):
         self._files = files
         self._revised: Plan | None = None
         self._odd_rows = 0
+        self._early_calls = 0
         super().__init__(tap, name=name)
-        self.status.endpoint = ", ".join(paths)[:200] if len(paths) > 1 else None
+        self.status.endpoint = self._shown[:ENDPOINT_LENGTH]
 
     # For subclasses
 
@@ -166,7 +169,7 @@ class FileStream(Stream):
             name: (place, file) for _, _, name, place, file in sorted(found, key=lambda it: it[:3])
         }
         if not files and self.layout.no_files == "fail":
-            raise FileProblem(f"No file matches {', '.join(self._paths)}")
+            raise FileProblem(f"No file matches {self._shown}")
         gone = [name for name in self.known if name not in files]
         files = self._recent(files)
         return self._planned(list(files.values()), gone, versions)
@@ -306,6 +309,7 @@ class FileStream(Stream):
             yield self._encoded(*FileStream.convert(self, gone, is_typed=True))
 
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        self.status.api_calls += self._early_calls
         if self.status.status in {"success", "partial"} and not self.is_cut:
             self.stream_state["files"] = self.known
             self.stream_state["layout"] = self._checksum
@@ -314,6 +318,10 @@ class FileStream(Stream):
 
     def remember(self, state: dict[str, Any]) -> None:
         """Add to the state of a stream that was read."""
+
+    @property
+    def _shown(self) -> str:
+        return ", ".join(map(shown, self._paths))
 
     @cached_property
     def _checksum(self) -> str:

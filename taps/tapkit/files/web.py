@@ -42,7 +42,7 @@ class WebPlace(Place):
         super().__init__(path, files)
         self._parts = urlsplit(path)
         if not self._parts.hostname:
-            what = f"'{path}' is not a web address."
+            what = f"'{self.shown}' is not a web address."
             raise ConfigValidationError(what, errors=[what])
         # A query may carry a signature, and what stands before the host a password.
         host = self._parts.netloc.rpartition("@")[2]
