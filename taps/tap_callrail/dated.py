@@ -86,14 +86,14 @@ class DatedList(AccountList):
         self.note_accounts(self.began_at)
         if self.window and not self._is_short and not self.refused:
             # A day later than asked for, so that no zone and no fraction of a second matters.
-            begin = end_of(max(self.starts().values(), default=self.began_at.date()))
+            begin = end_of(max(self._starts.values(), default=self.began_at.date()))
             self.status.complete_since = dates.text(begin)
 
     def stretches(self) -> Iterator[tuple[date, date, dict[str, date]]]:
         """The windows to read, with the accounts that begin before their ends, and where."""
         accounts = self.tap.account_ids  # asked first, as the answer tells the API's clock
         today = self.began_at.date()
-        starts = self.starts()
+        starts = self._starts = self.starts()
         if self.tap.start_date and self.tap.start_date < self.began_at - RETENTION:
             self.logger.warning("CallRail keeps 25 months: %s starts there", self.name)
         for first, last in windows(min(starts.values(), default=today), today, self.window_days):

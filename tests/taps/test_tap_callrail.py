@@ -112,6 +112,16 @@ def test_all_calls_whole(crm: Control, read: Read) -> None:
     )
     assert list(run.records("calls")[0])[:3] == ["id", "account_id", "answered"]
     assert run.statuses["calls"]["status"] == "success"
+    assert run.statuses["calls"]["complete_since"] < ago(crm, 757)
+
+
+def test_a_call_that_left_the_list_is_removed_by_a_full_refresh(crm: Control, read: Read) -> None:
+    tables = Tables().load(read("calls"))
+    gone = crm.records("calls")[3]["id"]
+    crm.remove("calls", gone)
+    tables.load(read("calls"))
+    assert tables.changed["calls"] == 1
+    assert (gone,) not in tables.rows["calls"]
 
 
 def test_all_else_whole(crm: Control, read: Read) -> None:
