@@ -143,6 +143,20 @@ class TestForms:
             assert "p.csv.gz is damaged or was cut off" in error(run)
             assert run.state["bookmarks"] == before["bookmarks"]
 
+    @pytest.mark.parametrize(
+        ("content", "what"),
+        [
+            ("\n<!DOCTYPE html>\n<p>Log in</p>", "is a web page, and no table"),
+            ("version https://git-lfs.github.com/spec/v1\noid 1\n", "is a pointer of Git LFS"),
+            ('[\n{"id": 1}\n]', "line 1: not a JSON object"),
+        ],
+    )
+    def test_what_is_no_table(self, file: Any, content: str, what: str) -> None:
+        before = tap(file(PEOPLE)).state
+        run = tap(file(content, at=1_800_000_000), before)
+        assert what in error(run)
+        assert run.state["bookmarks"] == before["bookmarks"]
+
     def test_empty_files(self, file: Any, tmp_path: Path) -> None:
         assert "people.csv is empty" in error(tap(file("")))
         assert "is empty" in error(tap(file(""), format="jsonl"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -13,6 +14,7 @@ import requests
 from moto.server import ThreadedMotoServer
 from pipeline import Pipeline
 from singer import Row, Run, Tables, run_tap, select
+from tap_salespro.database import Database, TypeMismatch
 from tap_salespro.lead_results import answers, plain
 from tap_salespro.tables import TABLES
 from tap_salespro.tap import TapSalesPro
@@ -191,6 +193,28 @@ def test_a_second_run_reads_from_the_bookmark(store: Store) -> None:
     assert mark == "2026-02-01T00:00:00.000000Z"
     since = tap(store, "customer", look_back=0, start_date="2026-01-08T00:00:00Z")
     assert {row["customer_id"] for row in rows(since, "customer")} == {"c2", "c8", "c9"}
+
+
+def test_a_change_column_that_turns_out_to_be_text(
+    other_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Athena, where the catalog cannot be read and comparing text with a moment fails."""
+    read = Database.stream
+    with closing(psycopg2.connect(other_database_url)) as connection:
+        store = Store(other_database_url, connection, mark="%s", typed=True)
+        for day in (1, 8):
+            moment = f"2026-01-0{day} 10:00:00"
+            store.add("customer", customer_id=f"c{day}", updated_at=moment)
+
+        def stream(self: Database, statement: Any) -> Any:
+            values = statement.compile().params.values()
+            if any(isinstance(value, datetime) for value in values):
+                raise TypeMismatch("TYPE_MISMATCH: line 1:80")
+            return read(self, statement)
+
+        monkeypatch.setattr(Database, "stream", stream)
+        run = tap(store, "customer", start_date="2026-01-08T12:00:00Z")
+        assert [row["customer_id"] for row in rows(run, "customer")] == ["c8"]
 
 
 class TestLeadResults:

@@ -6,6 +6,7 @@ import csv
 import json
 from abc import ABC, abstractmethod
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,6 +28,13 @@ ROW: Final = "source_row"
 """Key of a row's number in its file: the first row of data is 1."""
 EXTRA: Final = "\0extra"
 """Key of what was odd about a row: field → {value, error}."""
+NO_TABLES: Final = {
+    "<!doctype": "a web page",
+    "<html": "a web page",
+    "<?xml": "XML",
+    "version https://git-lfs.": "a pointer of Git LFS, which keeps the file elsewhere",
+}
+"""How files begin that come in place of what was asked for, with a status of success."""
 SHOWN: Final = 20
 """Numbers of skipped lines that are told."""
 
@@ -260,17 +268,19 @@ def read(stream: BinaryIO, name: str, layout: Layout) -> Rows:
     """
     errors = "strict" if layout.undecodable == "fail" else "replace"
     source = lines(decompressed(stream, layout.compression), name, layout.encoding, errors)
-    if layout.format == "csv":
-        return CsvRows(name, layout, source)
-    if layout.format == "jsonl":
-        return JsonRows(name, layout, source)
-    first = next(source, "")
-    whole = _chained(first, source)
-    is_json = first.lstrip().startswith("{") and layout.headings is None
-    return JsonRows(name, layout, whole) if is_json else CsvRows(name, layout, whole)
+    head: list[str] = []
+    for line in source:
+        head.append(line)
+        if line.strip():
+            break
+    start = "".join(head[-1:]).lstrip().lower()
+    if what := next((what for begin, what in NO_TABLES.items() if start.startswith(begin)), None):
+        raise FileProblem(f"{name} is {what}, and no table")
+    kind = layout.format
+    if kind == "auto":
+        is_json = start.startswith(("{", "[")) and layout.headings is None
+        kind = "jsonl" if is_json else "csv"
+    return KINDS[kind](name, layout, chain(head, source))
 
 
-def _chained(first: str, rest: Iterator[str]) -> Iterator[str]:
-    if first:
-        yield first
-    yield from rest
+KINDS: Final = {"csv": CsvRows, "jsonl": JsonRows}
