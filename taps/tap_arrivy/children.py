@@ -11,7 +11,7 @@ from tapkit.paging import ordered_map
 
 from tap_arrivy.client import listed
 from tap_arrivy.lists import OTHER, Listing, columns
-from tap_arrivy.tasks import TaskReader
+from tap_arrivy.tasks import STATUS_TYPES, TaskReader
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -194,10 +194,14 @@ class EntityReadings(Children):
 def _events_field(task: Row) -> str:
     """The field in which a task brings its events along; what it is called is not documented."""
     for name, value in task.items():
-        if isinstance(value, list) and value and all(map(_is_event, value)):
+        if isinstance(value, list) and value and any(map(_is_event, value)):
             return name
     return ""
 
 
 def _is_event(value: Any) -> bool:
-    return isinstance(value, dict) and {"id", "type", "time"} <= value.keys()
+    return (
+        isinstance(value, dict)
+        and {"id", "time"} <= value.keys()
+        and str(value.get("type")).upper() in STATUS_TYPES
+    )

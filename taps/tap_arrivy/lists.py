@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tapkit import dates
-from tapkit.errors import AccessDenied, BadRequest, NotFound
 from tapkit.fields import Field
 from tapkit.stream import Stream
 from tapkit.writer import encode
@@ -50,14 +49,14 @@ class Listing(Stream):
         query: What is always asked for.
         id_lists: Fields with ids that are an array, or text with commas.
         has_pages: Whether it comes in pages rather than at once.
-        is_documented: Whether Arrivy's reference has it; another one may be missing.
+        tolerated: Refusals that mean that an account has no such list, rather than a failure.
     """
 
     primary_keys: ClassVar[tuple[str, ...]] = ("id",)
     query: ClassVar[dict[str, str]] = {}
     id_lists: ClassVar[tuple[str, ...]] = ()
     has_pages: ClassVar[bool] = True
-    is_documented: ClassVar[bool] = True
+    tolerated: ClassVar[tuple[type[Exception], ...]] = ()
     endpoint: str
     tap: TapArrivy
     client: ArrivyClient
@@ -134,10 +133,8 @@ class Listing(Stream):
                 yield from self.client.pages(self.endpoint, self.query)
             else:
                 yield listed(self.client.one(self.endpoint))
-        except (AccessDenied, BadRequest, NotFound) as error:
-            if self.is_documented:
-                raise
-            self.status.skip(f"{self.endpoint}, which Arrivy does not document ({error})")
+        except self.tolerated as error:
+            self.status.skip(f"{self.endpoint}, which not every account has ({error})")
 
     def _is_new(self, row: Row) -> bool:
         """Whether a row did not come yet in this run, or came as it was before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from tapkit.errors import AccessDenied, BadRequest, NotFound
 from tapkit.fields import Field
 
 from tap_arrivy.lists import OTHER, Listing, columns
@@ -23,6 +24,9 @@ __all__ = [
     "Statuses",
     "Templates",
 ]
+
+UNDOCUMENTED = (AccessDenied, BadRequest, NotFound)
+"""How a list may be refused that is in none of Arrivy's documents."""
 
 ADDRESS = (
     *columns("string", "address_line_1", "address_line_2", "city", "state", "country"),
@@ -160,6 +164,7 @@ class Resources(Listing):
 
     name = "resources"
     endpoint = "/resources"
+    tolerated = (NotFound,)
     fields = (
         *columns("object_id", "id", "owner"),
         *columns("string", "type", "name", "details"),
@@ -176,6 +181,7 @@ class Templates(Listing):
 
     name = "templates"
     endpoint = "/templates"
+    tolerated = (NotFound,)
     has_pages = False
     id_lists = ("statuses", "status_texts")
     fields = (
@@ -205,7 +211,7 @@ class Statuses(Listing):
     name = "statuses"
     endpoint = "/statuses"
     has_pages = False
-    is_documented = False
+    tolerated = UNDOCUMENTED
     fields = (
         *columns("object_id", "id"),
         *columns("string", "name", "title", "description"),
@@ -225,7 +231,7 @@ class Bookings(Listing):
 
     name = "bookings"
     endpoint = "/bookings"
-    is_documented = False
+    tolerated = UNDOCUMENTED
     id_lists = ("entity_ids", "crew_ids", "worker_ids", "resource_ids")
     fields = (
         *columns("object_id", "id"),

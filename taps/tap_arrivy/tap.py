@@ -79,11 +79,11 @@ class TapArrivy(Tap):
         th.Property(
             "comparison_days",
             th.IntegerType(minimum=0),
-            default=7,
             title="Days between two comparisons",
             description=(
-                "Arrivy tells of no deletion. After so many days a run reads everything and has "
-                "what is gone marked as deleted. 0 does so in every run, null never."
+                "Arrivy tells of no deletion. The first run, and one after so many days, reads "
+                "everything twice and has what is gone marked as deleted; 0 does so in every run. "
+                "Without it no deletion is found."
             ),
         ),
         th.Property(

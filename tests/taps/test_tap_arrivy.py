@@ -39,6 +39,7 @@ def config(arrivy: Control) -> Row:
         "auth_key": "arrivy-sandbox-key",
         "auth_token": "arrivy-sandbox-token",
         "high_performance": True,
+        "comparison_days": 7,
     }
 
 
@@ -471,6 +472,14 @@ class TestDeletions:
         assert "compared_at" not in run.state["bookmarks"]["customers"]
         assert not [m for m in run.messages if m["type"] == "ACTIVATE_VERSION"]
 
+    def test_without_the_setting_each_page_is_read_once_and_nothing_is_deleted(
+        self, arrivy: Control, config: Row
+    ) -> None:
+        del config["comparison_days"]
+        run = run_tap(TapArrivy, config, None, select(TapArrivy, config, "groups", "templates"))
+        assert not [m for m in run.messages if m["type"] == "ACTIVATE_VERSION"]
+        assert arrivy.stats()["kinds"] == {"arrivy.groups": 2, "arrivy.templates": 1}
+
     def test_a_cut_run_compares_nothing(self, read: Read) -> None:
         run = read("customers", "tasks", max_records=5)
         assert not [m for m in run.messages if m["type"] == "ACTIVATE_VERSION"]
@@ -587,7 +596,7 @@ class TestRefusals:
         assert run.error is None
         for stream in ("bookings", "statuses"):
             assert run.statuses[stream]["status"] == "partial"
-            assert f"/{stream}, which Arrivy does not document" in run.statuses[stream]["error"]
+            assert f"/{stream}, which not every account has" in run.statuses[stream]["error"]
         assert run.statuses["groups"]["status"] == "success"
 
     def test_an_error_that_looks_like_success_fails_the_stream(self) -> None:
