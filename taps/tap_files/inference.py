@@ -16,7 +16,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FITS", "join", "kind_of"]
+__all__ = ["FITS", "FITS_TYPED", "join", "kind_of"]
 
 INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,17}").fullmatch
 """Eighteen digits at most: a longer one is a name rather than a number."""
@@ -75,20 +75,27 @@ FITS: Final[dict[str, Callable[[Any], bool]]] = {
 """Type → whether a value is of it. All values are text at least."""
 
 
+def _typed(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is not str and fits(value)
+
+
+FITS_TYPED: Final = {
+    kind: fits if kind in {"date", "datetime"} else _typed(fits) for kind, fits in FITS.items()
+}
+"""The same for files that have types of their own: JSON's `"5"` is text."""
+
+
 def kind_of(value: Any, *, is_typed: bool) -> str | None:
     """The type of one value; None for no value, which is of any type.
 
     Args:
         value: From the file.
-        is_typed: Whether the file has types of its own: JSON's `"5"` is text.
+        is_typed: Whether the file has types of its own.
     """
     if value is None:
         return None
-    if is_typed and type(value) is str:
-        kinds: tuple[str, ...] = ("date", "datetime")
-    else:
-        kinds = tuple(FITS)
-    return next((kind for kind in kinds if FITS[kind](value)), "string")
+    fits = FITS_TYPED if is_typed else FITS
+    return next((kind for kind in fits if fits[kind](value)), "string")
 
 
 def join(one: str | None, other: str | None) -> str | None:

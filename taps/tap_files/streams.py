@@ -14,7 +14,7 @@ from tapkit.files.stream import FILE, FILE_FIELDS, TROUBLES, FileStream
 from tapkit.issues import IssueLog
 
 from tap_files.columns import Columns
-from tap_files.inference import FITS, join, kind_of
+from tap_files.inference import FITS, FITS_TYPED, join, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -183,7 +183,7 @@ class Table(FileStream):
             if kind == "string":
                 continue
             values = [value for row in rows if (value := row.get(name)) is not None]
-            if kind is not None and all(map(FITS[kind], values)):
+            if kind is not None and all(map((FITS_TYPED if is_typed else FITS)[kind], values)):
                 continue
             kinds[name] = join(kind, self._kind(values, is_typed=is_typed))
 

@@ -349,6 +349,13 @@ class TestTypes:
         }
         assert second["e"] == "one"
 
+    def test_text_among_numbers_of_json_is_text(self, file: Any) -> None:
+        lines = [f'{{"id": {n}, "a": {n}, "b": true}}' for n in range(2500)]
+        run = tap(file("\n".join([*lines, '{"id": 2500, "a": "5", "b": "true"}'])))
+        assert types(run)["a"] == types(run)["b"] == "string"
+        table = Tables().load(run).rows["people"]
+        assert (table[7,]["a"], table[7,]["b"], table[2500,]["a"]) == ("7", "true", "5")
+
     def test_a_late_value_is_never_lost(self, file: Any) -> None:
         """A column becomes text, and rows that were sent as numbers are sent again as text."""
         lines = [f"{n},{n % 9}.5,{n}" for n in range(5000)]
