@@ -94,7 +94,8 @@ class BatchLoad:
             updated = staging.delete_marked(cursor)
         if self._missing:
             self._missing.keep(cursor)
-        deduplicated += self._merge()
+        if encoded.rows:
+            deduplicated += self._merge()
         processed, failed = len(self.batch.items), len(encoded.rejects)
         updated += self.updated
         return Counts(

@@ -1,15 +1,14 @@
 """Records in, COPY text out: a chunk at a time for all that is ordinary, one by one for the rest.
 
-A row is written by msgspec as a JSON array. Without its brackets that is a line of CSV with the
-backslash as escape: texts are quoted, null, numbers and booleans are not. Only other escapes than
-that of the quote have to be undone. A chunk with anything unusual in it (a NUL, a date that is
-none) is halved until the unusual record stands alone and goes through `convert`.
+A chunk with anything unusual in it (a NUL, a date that is none) is halved until the unusual record
+stands alone and goes through `convert`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import attrgetter
@@ -20,10 +19,10 @@ from warehouse.rejects import Reject
 
 from target_warehouse.column_text import UnusualError, column_check, nested
 from target_warehouse.convert import ISSUES, Converter, RefusedError
+from target_warehouse.csvtext import csv_rows
 from target_warehouse.jsontext import dumps, loads
-from target_warehouse.names import EXTRA
+from target_warehouse.names import EXTRA, FINGERPRINT
 from target_warehouse.typed import (
-    EXTRACTED,
     ISSUES_FIELD,
     PLACE,
     RAW_NULL,
@@ -33,24 +32,20 @@ from target_warehouse.typed import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from target_warehouse.column_text import Check
     from target_warehouse.columns import Column
 
-__all__ = ["EncodedBatch", "Encoder", "Item", "as_text"]
+__all__ = ["EncodedBatch", "Encoder", "Extras", "Item", "as_text"]
 
 Item = msgspec.Raw | bytes | dict[str, Any]
 """A record: as its part of the message, or parsed where a stream map has been at work."""
 
+Extras = Mapping[str, Sequence[Any]]
+"""Column → its values, one for each record of a batch."""
+
 _CHUNK: Final = 256
-_ESCAPED: Final = re.compile(rb'\\([^"u]|u[0-9a-f]{4})')
-_CHARACTERS: Final = {
-    b"\\": rb"\\",
-    **{b"u%04x" % i: bytes([i]) for i in range(1, 0x20)},
-    **dict(zip((b"b", b"f", b"n", b"r", b"t"), (b"\b", b"\f", b"\n", b"\r", b"\t"), strict=True)),
-}
-_encode: Final = msgspec.json.Encoder().encode
 _UNKNOWN: Final = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 
 
@@ -59,7 +54,7 @@ class EncodedBatch:
     """A batch ready to be staged.
 
     Attributes:
-        extracted: Texts of one more column, or nothing.
+        extras: Values of more columns, one for each record of the batch.
         blobs: Rows of CSV in UTF-8, of which the last has no line feed; each begins with the
             record's place in the batch.
         rows: Number of rows.
@@ -70,7 +65,7 @@ class EncodedBatch:
         overflowed: Whole-number columns that have met a number they cannot hold.
     """
 
-    extracted: Sequence[str | None] = ()
+    extras: Extras = field(default_factory=dict)
     blobs: list[bytes] = field(default_factory=list)
     rows: int = 0
     keys: set[tuple[str, ...]] = field(default_factory=set)
@@ -98,6 +93,7 @@ class Encoder:
         strict: bool,
         on_undeclared: Callable[[str], None],
         invalid_dates: str = "null",
+        extras: Sequence[str] = (),
     ) -> None:
         """Prepare for one schema.
 
@@ -110,7 +106,9 @@ class Encoder:
             on_undeclared: Told once of each field the schema does not declare, unless it has a
                 property for them (`EXTRA`).
             invalid_dates: See `Converter`.
+            extras: Columns behind those of the data and ``sync_issues``.
         """
+        self._extras = {name: f"x{number}" for number, name in enumerate(extras)}
         self.schema, self.columns, self.keys, self.strict = schema, columns, keys, strict
         self.converter = Converter(
             schema, columns, keys, validate=validate, strict=strict, invalid_dates=invalid_dates
@@ -131,28 +129,39 @@ class Encoder:
         checked = [name for name, _ in self._checks]
         keyed = [attribute(place) for place in self._key_places]
         self._columns_of = attrgetter(ISSUES_FIELD, *checked, *keyed, PLACE)
-        # What is written of a record: place, columns, issues and, where there is one, the moment.
-        self._width = 2 + len(columns)
+        self._width = 2 + len(columns) + len(extras)  # place, columns, issues, extras
 
     def _compile(self) -> None:
         record = record_type(
-            self.schema, self.columns, self.keys, issues=ISSUES, ignored=sorted(self._undeclared)
+            self.schema,
+            self.columns,
+            self.keys,
+            issues=ISSUES,
+            extras=self._extras.values(),
+            ignored=sorted(self._undeclared),
         )
         self._decode = msgspec.json.Decoder(record).decode
 
-    def encode(self, items: Sequence[Item], extracted: Sequence[str | None] = ()) -> EncodedBatch:
+    def encode(
+        self,
+        items: Sequence[Item],
+        extras: Extras | None = None,
+        places: Sequence[int] | None = None,
+    ) -> EncodedBatch:
         """Return a batch ready to be staged.
 
         Args:
             items: The records.
-            extracted: Texts for one more column at the end; all or none.
+            extras: Values of the columns that were announced.
+            places: Which records to take; without them, all.
 
         Raises:
             MissingKeyPropertiesError: A record lacks a key property altogether.
         """
-        batch = EncodedBatch(extracted=extracted)
-        for start in range(0, len(items), _CHUNK):
-            chunk = range(start, min(start + _CHUNK, len(items)))
+        batch = EncodedBatch(extras or {})
+        places = range(len(items)) if places is None else places
+        for start in range(0, len(places), _CHUNK):
+            chunk = places[start : start + _CHUNK]
             if self._decode is None:
                 for place in chunk:
                     self._encode_one(place, items[place], batch)
@@ -202,7 +211,7 @@ class Encoder:
         batch: EncodedBatch,
     ) -> None:
         try:
-            blob, keys = self._encode_checked(places, rows, batch.extracted)
+            blob, keys = self._encode_checked(places, rows, batch.extras)
         except (UnusualError, msgspec.MsgspecError, UnicodeDecodeError):
             if len(places) == 1:
                 self._encode_one(places[0], items[places[0]], batch)
@@ -217,7 +226,7 @@ class Encoder:
             batch.keys.update(keys)
 
     def _encode_checked(
-        self, places: list[int], rows: list[Any], extracted: Sequence[str | None]
+        self, places: list[int], rows: list[Any], extras: Extras
     ) -> tuple[bytes, Iterable[tuple[str, ...]]]:
         issues, *columns = zip(*map(self._columns_of, rows), strict=True)
         for (name, check), values in zip(self._checks, columns, strict=False):
@@ -228,13 +237,11 @@ class Encoder:
                 raise UnusualError
             _set_all(rows, ISSUES_FIELD, nested(None, "{", issues, null=True))
         _set_all(rows, PLACE, places)
-        width = self._width
-        if extracted:
-            width += 1
-            _set_all(rows, EXTRACTED, [extracted[place] for place in places])
-        keys = columns[len(self._checks) : -1]
-        lines = [_encode(row[:width])[1:-1] for row in map(msgspec.structs.astuple, rows)]
-        return _csv(b"\n".join(lines)), zip(*(map(str, key) for key in keys), strict=True)
+        for name, attribute_name in self._extras.items():
+            _set_all(rows, attribute_name, map(extras[name].__getitem__, places))
+        tuples = map(msgspec.structs.astuple, rows)
+        keys = (map(str, key) for key in columns[len(self._checks) : -1])
+        return csv_rows(row[: self._width] for row in tuples), zip(*keys, strict=True)
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}
@@ -246,10 +253,11 @@ class Encoder:
             batch.rejects[place] = Reject(key, as_text(item), error.error_class, str(error))
             batch.known_keys.append(self.converter.known_key(record))
             return
-        values = [place, *encoded.values, encoded.issues]
-        if batch.extracted:
-            values.append(batch.extracted[place])
-        batch.blobs.append(_csv(_encode(values)[1:-1]))
+        extras = {name: values[place] for name, values in batch.extras.items()}
+        if encoded.found:
+            extras[FINGERPRINT] = None  # to be looked at, and told of, when it comes again
+        added = [extras[name] for name in self._extras]
+        batch.blobs.append(csv_rows([[place, *encoded.values, encoded.issues, *added]]))
         batch.rows += 1
         batch.found.extend((place, name, reason) for name, reason in encoded.found.items())
         if self.keys:
@@ -269,18 +277,6 @@ class Encoder:
             elif extra := {k: v for k, v in record.items() if k in undeclared and not _is_ours(k)}:
                 record = record | {EXTRA: extra}
         return record
-
-
-def _csv(json: bytes) -> bytes:
-    """Return rows as COPY reads them: the quote and the backslash stay escaped, nothing else."""
-    if b"\\" not in json:
-        return json
-    parts = _ESCAPED.split(json)
-    try:
-        parts[1::2] = map(_CHARACTERS.__getitem__, parts[1::2])
-    except KeyError:  # NUL
-        raise UnusualError from None
-    return b"".join(parts)
 
 
 def _set_all(rows: list[Any], name: str, values: Iterable[Any]) -> None:

@@ -33,9 +33,20 @@ class FullRead:
         cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.name))
 
     def remember(
-        self, cursor: Cursor, staging: Staging, refused: Sequence[Mapping[str, str]]
+        self,
+        cursor: Cursor,
+        staging: Staging,
+        refused: Sequence[Mapping[str, str]],
+        also: sql.Composable | None = None,
     ) -> None:
-        """Note the keys of a staged batch as received, those of refused records too."""
+        """Note the keys of a staged batch as received.
+
+        Args:
+            cursor: In the batch's transaction.
+            staging: The staged records.
+            refused: Known key columns of refused records.
+            also: A table of more keys.
+        """
         keys = names(self.table.keys)
         known = [key for key in refused if {*self.table.keys} <= key.keys()]
         cursor.execute(
@@ -43,10 +54,12 @@ class FullRead:
                 "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {staging} LIMIT 0;"
                 " INSERT INTO {seen} SELECT {keys} FROM {staging}"
                 " UNION ALL SELECT {keys} FROM jsonb_populate_recordset(NULL::{staging}, {known})"
+                " UNION ALL SELECT {keys} FROM {also}"
             ).format(
                 seen=sql.Identifier(self._bare),
                 keys=keys,
                 staging=staging.name,
+                also=also or sql.SQL("{} WHERE false").format(staging.name),
                 known=sql.Literal(Json(known)),
             )
         )

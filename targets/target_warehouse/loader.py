@@ -12,8 +12,10 @@ from warehouse.history import Counts
 from target_warehouse.batch_load import Batch, BatchLoad
 from target_warehouse.encoder import EncodedBatch, Encoder
 from target_warehouse.errors import DatabaseError
+from target_warehouse.fingerprints import Fingerprints
 from target_warehouse.full_read import FullRead
 from target_warehouse.jsontext import loads
+from target_warehouse.names import FINGERPRINT
 from target_warehouse.replacement import Replacement, held_back
 from target_warehouse.run import Received
 from target_warehouse.staging import Staging
@@ -33,6 +35,17 @@ __all__ = ["Loader", "StreamPlan"]
 logger = logging.getLogger("target-warehouse")
 
 _WARNED: Final = 20
+_WORTH_A_LOOK: Final = 0.2
+"""Share of records stored already from which on asking for them costs less than sending them."""
+_UNTIL_NEXT_LOOK: Final = 8  # batches
+_MEANING: Final = (
+    "invalid_dates",
+    "missing_fields",
+    "strict_validation",
+    "undeclared_fields",
+    "validate_records",
+)
+"""Settings that decide what becomes of a record."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +69,54 @@ class StreamPlan:
     window: str = ""
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What batches need after their table was looked at.
+
+    Attributes:
+        staging: Their temporary table.
+        encoder: Writes what is copied into it.
+        fingerprints: Of the table's rows, where they are kept.
+        looks_up: Whether it makes sense to ask which records are stored already.
+    """
+
+    staging: Staging
+    encoder: Encoder
+    fingerprints: Fingerprints | None
+    looks_up: bool
+
+    def encode(self, batch: Batch) -> EncodedBatch:
+        """Encode all records."""
+        return self.encoder.encode(batch.items, self._extras(batch))
+
+    def encode_unknown(self, cursor: Cursor, batch: Batch) -> EncodedBatch:
+        """Encode those records that are not stored as they came, as far as that can be told."""
+        if not (self.fingerprints and self.looks_up):
+            return self.encode(batch)
+        extras = self._extras(batch)
+        places = self.fingerprints.unknown(cursor, batch.items, extras[FINGERPRINT])
+        return self.encoder.encode(batch.items, extras, places)
+
+    def _extras(self, batch: Batch) -> dict[str, Sequence[Any]]:
+        extras: dict[str, Sequence[Any]] = {"_sdc_extracted_at": batch.extracted}
+        if self.fingerprints:
+            extras[FINGERPRINT] = self.fingerprints.of(batch.items)
+        return {name: extras[name] for name in self.staging.extras}
+
+
 @dataclass
 class _Loaded:
     """What a committed batch leaves behind: the stream's counters so far, and what was changed.
 
-    `encoder` is for the next batch; none where the table has to be looked at again before.
+    `prepared` is for the next batch; none where the table has to be looked at again before.
+    `known` is the share of records that were stored already, if that was looked up.
     """
 
     counts: Counts
     received: Received | None
     found: list[tuple[int, str, str]] = field(default_factory=list)
-    encoder: Encoder | None = None
+    prepared: _Prepared | None = None
+    known: float | None = None
 
 
 class Loader:
@@ -76,8 +126,10 @@ class Loader:
         """Plan; the database is not touched before the first batch."""
         self.run, self.stream, self.plan = run, stream, plan
         self._warnings: Counter[str] = Counter()
-        self._prepared: tuple[Staging, Encoder] | None = None  # the writing thread's
-        self._encoder: Encoder | None = None  # the reading thread's
+        self._prepared: _Prepared | None = None  # the writing thread's
+        self._ready: _Prepared | None = None  # the reading thread's
+        self._is_encoding = False  # in the writing thread, with the one encoder there is
+        self._batches_to_next_look = 0
         self._full_read = FullRead(f"received_{stream.number}", plan.table)
         overwrites = run.config["load_method"] == "overwrite" and not run.dry
         self._replacement = (
@@ -104,16 +156,23 @@ class Loader:
         session = self.run.session
         if self._replacement and self.stream.gathers_from is None:
             self.stream.gathers_from = batch.first
-        if self._encoder is None:
+        if self._ready is None or self._is_encoding:
             session.wait()  # for the batch that prepares the table, or the next
-        encoder = self._encoder
-        encoded = encoder.encode(batch.items, batch.extracted) if encoder else None
+        ready = self._ready
+        encoded = None
+        if ready and not (ready.looks_up and self._batches_to_next_look == 0):
+            encoded = ready.encode(batch)
+            self._batches_to_next_look -= 1
+        self._is_encoding = encoded is None
 
         def store(cursor: Cursor, again: bool) -> _Loaded:  # noqa: FBT001
-            return self._load(cursor, batch, encoder, encoded, again=again)
+            return self._load(cursor, batch, ready, encoded, again=again)
 
         def stored(loaded: _Loaded) -> None:
-            self._encoder = loaded.encoder
+            self._ready = loaded.prepared
+            self._is_encoding = False
+            if loaded.known is not None:
+                self._batches_to_next_look = 0 if loaded.known > _WORTH_A_LOOK else _UNTIL_NEXT_LOOK
             self.stream.received = loaded.received
             self._warn(batch, loaded.found)
             self.run.add(self.stream, loaded.counts)
@@ -121,7 +180,7 @@ class Loader:
 
         session.start(store, stored)
 
-    def _prepare(self, cursor: Cursor) -> tuple[Staging, Encoder]:
+    def _prepare(self, cursor: Cursor) -> _Prepared:
         plan, config = self.plan, self.run.config
         plan.table.prepare(cursor, plan.schema["properties"])
         staging = Staging(
@@ -143,8 +202,16 @@ class Loader:
             strict=config["strict_validation"],
             on_undeclared=self._undeclared,
             invalid_dates=config["invalid_dates"],
+            extras=staging.extras,
         )
-        return staging, encoder
+        fingerprints = None
+        if staging.table.fingerprinted:
+            policies = {name: config[name] for name in _MEANING}
+            meaning = policies | {"schema": plan.schema, "key": plan.key_fields}
+            name = f"known_{self.stream.number}"
+            fingerprints = Fingerprints(cursor, name, staging.table, meaning)
+        looks_up = bool(fingerprints) and not config["force"] and plan.table.has_rows(cursor)
+        return _Prepared(staging, encoder, fingerprints, looks_up)
 
     def _undeclared(self, name: str) -> None:
         logger.warning(
@@ -157,7 +224,7 @@ class Loader:
         self,
         cursor: Cursor,
         batch: Batch,
-        encoder: Encoder | None,
+        ready: _Prepared | None,
         encoded: EncodedBatch | None,
         *,
         again: bool,
@@ -175,9 +242,11 @@ class Loader:
                     return _Loaded(stored, stream.received)
         if self._prepared is None:
             self._prepared = self._prepare(cursor)
-        staging, current = self._prepared
-        if encoded is None or encoder is not current:
-            encoded = current.encode(batch.items, batch.extracted)
+        prepared, staging = self._prepared, self._prepared.staging
+        known = None
+        if encoded is None or ready is not prepared:
+            encoded = prepared.encode_unknown(cursor, batch)
+            known = 1 - (encoded.rows + len(encoded.rejects)) / len(batch.items)
         keep_missing = self.run.config["missing_fields"] == "keep"
         work = BatchLoad(cursor, staging, batch, encoded, keep_missing=keep_missing)
         if encoded.overflowed:
@@ -186,15 +255,14 @@ class Loader:
         gathered = counts.created if self._replacement else 0
         if self._replacement:
             counts = held_back(counts)
-        loaded = _Loaded(stream.counts + counts, stream.received, encoded.found)
+        loaded = _Loaded(stream.counts + counts, stream.received, encoded.found, known=known)
         if self.run.dry:
             self._prepared = None
         else:
-            received = self._remember(cursor, staging, batch, encoded)
+            received = self._remember(cursor, prepared, batch, encoded)
             loaded.received = received and replace(received, gathered=received.gathered + gathered)
             self._record(cursor, loaded.counts, list(encoded.rejects.values()))
-        if self._prepared:
-            loaded.encoder = current
+        loaded.prepared = self._prepared
         return loaded
 
     def _widen(self, cursor: Cursor, staging: Staging, columns: Iterable[Column]) -> None:
@@ -221,7 +289,7 @@ class Loader:
     # Full tables
 
     def _remember(
-        self, cursor: Cursor, staging: Staging, batch: Batch, encoded: EncodedBatch
+        self, cursor: Cursor, prepared: _Prepared, batch: Batch, encoded: EncodedBatch
     ) -> Received | None:
         """Note what was received, if anything may be deleted by it later."""
         received = self.stream.received
@@ -233,7 +301,8 @@ class Loader:
             (since,) = cursor.fetchone() or (None,)
             received = Received(batch.version, self.run.session.generation, since)
         if self.plan.table.keys and received.generation == self.run.session.generation:
-            self._full_read.remember(cursor, staging, encoded.known_keys)
+            also = prepared.fingerprints.name if prepared.fingerprints else None
+            self._full_read.remember(cursor, prepared.staging, encoded.known_keys, also)
         return received
 
     def forget_keys_unless(self, schema: Mapping[str, Any], keys: Sequence[str]) -> None:
@@ -256,7 +325,7 @@ class Loader:
                 cursor, hard=hard or bool(self.plan.scope), since=since
             )
         )
-        self._prepared = self._encoder = None
+        self._prepared = self._ready = None
         if deleted is None:
             logger.warning(
                 "The connection was lost during the full read of %s; rows that are gone from the"
@@ -292,13 +361,13 @@ class Loader:
             logger.warning("Every record of %s was refused; the table stays as it was", stream.name)
         else:
             total = self.run.session.transaction(lambda cursor, _: self._replace_rows(cursor))
-            self._prepared = self._encoder = None
+            self._prepared = self._ready = None
             self.run.add(stream, total)
         stream.gathers_from = None
 
     def _replace_rows(self, cursor: Cursor) -> Counts:
         self._check_gathered()
-        staging, _ = self._prepare(cursor)
+        staging = self._prepare(cursor).staging
         received, replacement = self.stream.received, self._replacement
         if replacement is None:
             raise AssertionError("only for load_method overwrite")

@@ -11,7 +11,7 @@ from target_warehouse.jsontext import clean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["BOOKKEEPING", "EXTRA", "Naming", "assign", "column_name", "identifier"]
+__all__ = ["BOOKKEEPING", "EXTRA", "FINGERPRINT", "Naming", "assign", "column_name", "identifier"]
 
 Naming = Literal["preserve", "snake"]
 
@@ -24,8 +24,21 @@ BOOKKEEPING: Final = ("sync_issues", "sync_created_at", "sync_updated_at")
 EXTRA: Final = "sync_extra"
 """Column of the fields that a stream's schema does not declare, where they are kept."""
 
+FINGERPRINT: Final = "sync_fingerprint"
+"""Column by which a record that came before is known again, where fingerprints are kept."""
+
 _RESERVED: Final = frozenset(
-    {"sync_created_at", "sync_updated_at", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+    {
+        FINGERPRINT,
+        "sync_created_at",
+        "sync_updated_at",
+        "ctid",
+        "xmin",
+        "xmax",
+        "cmin",
+        "cmax",
+        "tableoid",
+    }
 )
 _WORDS: Final = re.compile(r"(?<=[^\W_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|\W+")
 

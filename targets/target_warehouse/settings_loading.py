@@ -75,6 +75,17 @@ LOADING: Final = (
         description="Seconds after which a batch is committed though it is not full.",
     ),
     th.Property(
+        "fingerprints",
+        th.BooleanType,
+        default=False,
+        title="Fingerprints",
+        description=(
+            "Keep a fingerprint of each record beside its row, in the column sync_fingerprint, so"
+            " that records which come again unchanged are known without being sent to the"
+            " database. For streams with a key that are read again and again."
+        ),
+    ),
+    th.Property(
         "force",
         th.BooleanType,
         default=False,

@@ -99,9 +99,15 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
                 indexes=indexes,
                 readers=self.config["grant_select_to"],
                 rebuild_views=self.config["rebuild_views"],
+                fingerprints=self._keeps_fingerprints,
                 metadata=tuple(METADATA) if self.include_sdc_metadata_properties else (),
             ),
         )
+
+    @property
+    def _keeps_fingerprints(self) -> bool:
+        upserts = self.config["load_method"] == "upsert" and not self.schema.get("x-replace-by")
+        return self.config["fingerprints"] and upserts
 
     # What the SDK asks for
 

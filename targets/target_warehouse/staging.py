@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 from psycopg2.extras import Json
 
+from target_warehouse.csvtext import COPY_OPTIONS
+from target_warehouse.names import FINGERPRINT
 from target_warehouse.table import DELETED_AT, Table
 
 if TYPE_CHECKING:
@@ -32,6 +34,14 @@ _ORDERED: Final = frozenset(
         "timestamp without time zone",
     }
 )
+_ENSURE_WRITER: Final = (
+    "CREATE TEMP TABLE IF NOT EXISTS sync_writer (made boolean) ON COMMIT DELETE ROWS"
+)
+# A row in it has the id of the subtransaction, for which there is no function.
+_WRITER: Final = sql.SQL(
+    "writer AS (INSERT INTO pg_temp.sync_writer VALUES (true) RETURNING xmin::text::bigint AS id), "
+)
+_FINGERPRINTS: Final = sql.SQL("{} # (SELECT id FROM writer)").format(sql.Identifier(FINGERPRINT))
 _COPY_BYTES: Final = 1 << 20
 
 
@@ -80,7 +90,6 @@ class Staging:
         self.hard_delete = hard_delete and bool(table.keys) and DELETED_AT in self.data
         self.name = sql.Identifier("pg_temp", name)
         self.bare = name
-        self.extracted = "_sdc_extracted_at" in table.metadata
         # Text does not sort by age, so it guards nothing.
         self.bookmark = [c for c in bookmark if table.stored.get(c) in _ORDERED]
 
@@ -90,15 +99,22 @@ class Staging:
         return [column.name for column in self.table.columns]
 
     @property
+    def extras(self) -> list[str]:
+        """Columns that are no data, and differ from record to record."""
+        kept = {"_sdc_extracted_at": "_sdc_extracted_at" in self.table.metadata}
+        kept[FINGERPRINT] = self.table.fingerprinted
+        return [name for name, is_kept in kept.items() if is_kept]
+
+    @property
     def copied(self) -> list[str]:
         """Columns COPY fills, in their order."""
-        extracted = ["_sdc_extracted_at"] if self.extracted else []
-        return [SEQUENCE, *self.data, "sync_issues", *extracted]
+        return [SEQUENCE, *self.data, "sync_issues", *self.extras]
 
     # Tables of the session
 
     def ensure(self, cursor: Cursor) -> None:
-        """Create the temporary table; it empties itself with every transaction."""
+        """Create the temporary tables; they empty themselves with every transaction."""
+        cursor.execute(_ENSURE_WRITER)
         # A moment with an offset loses it in a column without one, unless it is converted first.
         aware = {"timestamp without time zone": "timestamp with time zone"}
         types = {name: aware.get(storage, storage) for name, storage in self.table.stored.items()}
@@ -122,8 +138,8 @@ class Staging:
 
     def copy(self, cursor: Cursor, text: bytes) -> None:
         """Fill the temporary table."""
-        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv, ESCAPE {}, NULL {})").format(
-            self.name, names(self.copied), sql.Literal("\\"), sql.Literal("null")
+        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH ({})").format(
+            self.name, names(self.copied), COPY_OPTIONS
         )
         cursor.copy_expert(statement, BytesIO(text), _COPY_BYTES)
 
@@ -241,19 +257,22 @@ class Staging:
         """
         copied = self.copied[1:]
         constants = [c for c in self.table.metadata if c not in copied]
+        is_fingerprinted = self.table.fingerprinted
         selected = [
-            *(sql.Identifier(c) for c in copied),
+            *(sql.Identifier(c) for c in copied[: -1 if is_fingerprinted else None]),
+            *([_FINGERPRINTS] if is_fingerprinted else []),
             *(sql.Literal(values[c]) for c in constants),
             sql.SQL("now()"),
             sql.SQL("now()"),
         ]
         return sql.SQL(
-            "WITH merged AS (INSERT INTO {table} AS stored ({columns}) SELECT {selected}"
+            "WITH {writer}merged AS (INSERT INTO {table} AS stored ({columns}) SELECT {selected}"
             " FROM {staging} WHERE {place} >= {first} AND {place} < {end} {conflict}"
             " RETURNING (xmax = 0) AS created)"
             " SELECT count(*) FILTER (WHERE created), count(*) FILTER (WHERE NOT created)"
             " FROM merged"
         ).format(
+            writer=_WRITER if is_fingerprinted else sql.SQL(""),
             table=self.table.sql,
             columns=names([*copied, *constants, "sync_created_at", "sync_updated_at"]),
             selected=sql.SQL(", ").join(selected),

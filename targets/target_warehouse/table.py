@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from target_warehouse.access import drop_views, ensure_index, grant_select
 from target_warehouse.columns import Column, kind_of, storage_for, using
 from target_warehouse.errors import TableConflictError
 from target_warehouse.jsontext import clean
-from target_warehouse.names import BOOKKEEPING, Naming, assign
+from target_warehouse.names import BOOKKEEPING, FINGERPRINT, Naming, assign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,8 @@ _BOOKKEEPING_TYPES: Final = {
     "sync_created_at": "timestamp with time zone",
     "sync_updated_at": "timestamp with time zone",
 }
+_FINGERPRINTED: Final = {("text", "text"), ("integer", "bigint")}
+_ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _PROPERTY: Final = "property: "
 _STREAM: Final = "stream: "
 
@@ -76,6 +79,7 @@ class Table:
         indexes: Properties to have an index on, each a list.
         readers: Roles that shall be able to read it.
         rebuild_views: Make views again that are in the way of a wider column.
+        fingerprints: Keep fingerprints of the rows, if their key allows it.
         columns_of: Property → column, after `prepare`.
     """
 
@@ -90,6 +94,7 @@ class Table:
     indexes: Sequence[Sequence[str]] = ()
     readers: Sequence[str] = ()
     rebuild_views: bool = False
+    fingerprints: bool = False
     columns_of: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -107,9 +112,21 @@ class Table:
         """Whether rows can be marked as deleted."""
         return DELETED_AT in self.stored
 
+    @property
+    def fingerprinted(self) -> bool:
+        """Whether rows have fingerprints: where equal keys are equal texts or whole numbers."""
+        keys = [(c.kind, c.storage) for c in self.columns if c.field in self.key_fields]
+        plain = not any(_ESCAPED.search(name) for name in self.key_fields)  # msgspec reads no other
+        return self.fingerprints and bool(keys) and {*keys} <= _FINGERPRINTED and plain
+
     def storage(self, column: str) -> str:
         """Return a column's type."""
         return self.stored[column]
+
+    def has_rows(self, cursor: Cursor) -> bool:
+        """Tell whether there is anything in it."""
+        cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self.sql))
+        return cursor.fetchone() == (True,)
 
     def prepare(self, cursor: Cursor, properties: Mapping[str, Mapping[str, Any]]) -> None:
         """Create the table, or add and widen columns, so that it holds these properties.
@@ -131,7 +148,8 @@ class Table:
         made = [column for column in self.columns if column.name not in self.stored]
         types = {column.name: column.storage for column in self.columns}
         types |= {name: METADATA[name] for name in self.metadata if name not in self.stored}
-        types |= {k: v for k, v in _BOOKKEEPING_TYPES.items() if k not in self.stored}
+        kept = _BOOKKEEPING_TYPES | ({FINGERPRINT: "bigint"} if self.fingerprinted else {})
+        types |= {k: v for k, v in kept.items() if k not in self.stored}
         if self.stored:
             self._evolve(cursor, types)
         else:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from target_warehouse.columns import Column
 
 __all__ = [
-    "EXTRACTED",
     "ISSUES_FIELD",
     "PLACE",
     "RAW_NULL",
@@ -37,7 +36,6 @@ __all__ = [
 RAW_NULL: Final = msgspec.Raw(b"null")
 PLACE: Final = "place"
 ISSUES_FIELD: Final = "issues"
-EXTRACTED: Final = "extracted"
 
 _ANNOTATIONS: Final = frozenset(
     [
@@ -149,12 +147,13 @@ def record_type(
     keys: Iterable[str],
     *,
     issues: str,
+    extras: Iterable[str] = (),
     ignored: Iterable[str] = (),
 ) -> type[msgspec.Struct]:
     """Return the type of a record, to be written as one row of COPY.
 
-    Its fields are `PLACE`, one per column (`attribute` names them), `ISSUES_FIELD`, `EXTRACTED`,
-    and those that are ignored.
+    Its fields are `PLACE`, one per column (`attribute` names them), `ISSUES_FIELD`, the extras,
+    and those that are ignored. Place and extras are in no message; the encoder sets them.
 
     Raises:
         UnsupportedError: The schema cannot be expressed.
@@ -164,7 +163,7 @@ def record_type(
         raise UnsupportedError(f"{sorted(unknown)}")
     required = {*schema.get("required", ()), *keys}
     fields: list[Any] = [(PLACE, int | None, None)]
-    renamed = {PLACE: " place", EXTRACTED: " extracted"}  # set by the encoder, in no message
+    renamed = {PLACE: f" {PLACE}"}
     for number, column in enumerate(columns):
         name = attribute(number)
         renamed[name] = column.field
@@ -172,7 +171,10 @@ def record_type(
         default = RAW_NULL if declared is msgspec.Raw else None
         fields.append((name, declared) if column.field in required else (name, declared, default))
     renamed[ISSUES_FIELD] = issues
-    fields += [(ISSUES_FIELD, msgspec.Raw, RAW_NULL), (EXTRACTED, str | None, None)]
+    fields.append((ISSUES_FIELD, msgspec.Raw, RAW_NULL))
+    for extra in extras:
+        renamed[extra] = f" {extra}"
+        fields.append((extra, Any, None))
     for number, field in enumerate(ignored, len(columns)):
         renamed[attribute(number)] = field
         fields.append((attribute(number), msgspec.Raw, RAW_NULL))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Message = dict[str, Any] | str
 
-BOOKKEEPING = ("sync_issues", "sync_created_at", "sync_updated_at")
+BOOKKEEPING = ("sync_issues", "sync_created_at", "sync_updated_at", "sync_fingerprint")
 
 
 def schema(stream: str, properties: Row, keys: tuple[str, ...] = ("id",), **more: Any) -> Row:
