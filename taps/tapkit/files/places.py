@@ -1,4 +1,4 @@
-"""Where files are: on this machine, or wherever fsspec reaches; the web has modules of its own.
+"""Where files are, and on this machine; the web and object stores have modules of their own.
 
 A place knows its files and which of them changed, and opens them. It never holds a whole one.
 """
@@ -6,7 +6,6 @@ A place knows its files and which of them changed, and opens them. It never hold
 from __future__ import annotations
 
 import glob
-import io
 import os
 import re
 from abc import ABC, abstractmethod
@@ -14,13 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
-import fsspec
-
 from tapkit import dates
-from tapkit.errors import AccessDenied, ConfigValidationError, FileProblem, RetriableAPIError
+from tapkit.errors import FileProblem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +36,7 @@ SCHEMES: Final = {
     "https": "tapkit.files.web:WebPlace",
     "github": "tapkit.files.github:GitHubPlace",
 }
-"""Scheme of a path → the place that understands it; all others are fsspec's."""
+"""Scheme of a path → the place that understands it; all others are a store's."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,7 @@ class Files:
         Raises:
             ConfigValidationError: No library reads such a path.
         """
-        kind = SCHEMES.get(scheme(path), "tapkit.files.places:FsspecPlace")
+        kind = SCHEMES.get(scheme(path), "tapkit.files.stores:StorePlace")
         place: Place = resolve_name(kind)(path, self)
         return place
 
@@ -179,62 +176,6 @@ class LocalPlace(Place):
         return Path(file.address).exists() and _local(file.address).version == file.version
 
 
-class FsspecPlace(Place):
-    """Files wherever fsspec reaches: S3 and what speaks like it, Azure, Google, SFTP and others."""
-
-    def __init__(self, path: str, files: Files) -> None:
-        super().__init__(path, files)
-        protocol = scheme(path)
-        options = files.options.storage_options.get(protocol, {})
-        try:
-            self._fs, self._pattern = fsspec.core.url_to_fs(
-                path, skip_instance_cache=True, use_listings_cache=False, **options
-            )
-        except (ImportError, ValueError, TypeError) as error:
-            needs = (
-                "install crm-warehouse[s3]" if protocol == "s3" else "see fsspec for what it needs"
-            )
-            what = f"Paths of {protocol}:// cannot be read ({type(error).__name__}); {needs}."
-            raise ConfigValidationError(what, errors=[what]) from error
-        self._protocol = protocol
-
-    def find(self, known: Mapping[str, str | None]) -> list[FileInfo]:  # noqa: ARG002
-        self.files.listings += 1
-        try:
-            if not glob.has_magic(self._pattern) or self._fs.isfile(self._pattern):
-                return [self._info(self._fs.info(self._pattern))]
-            found = self._fs.glob(self._pattern, detail=True)
-        except Exception as error:
-            raise _refused(self.shown, error) from error
-        return [self._info(info) for info in found.values() if info["type"] == "file"]
-
-    def open(self, file: FileInfo) -> tuple[BinaryIO, FileInfo]:
-        self.files.listings += 1
-        try:
-            stream = self._fs.open(file.address, "rb", cache_type="readahead", block_size=1 << 22)
-        except Exception as error:
-            raise _refused(file.name, error) from error
-        return cast("BinaryIO", io.BufferedReader(_Stored(file.name, stream), BUFFER)), file
-
-    def is_current(self, file: FileInfo) -> bool:
-        self.files.listings += 1
-        try:
-            return self._info(self._fs.info(file.address)).version == file.version
-        except FileNotFoundError:
-            return False
-        except Exception as error:
-            raise _refused(file.name, error) from error
-
-    def _info(self, info: Mapping[str, Any]) -> FileInfo:
-        moment = info.get("LastModified") or info.get("last_modified") or info.get("mtime")
-        modified = dates.text(dates.parse_datetime(moment)) if moment else None
-        version = info.get("ETag") or info.get("etag") or info.get("md5Hash")
-        if version is None and modified is not None:
-            version = f"{modified}-{info.get('size')}"
-        name = f"{self._protocol}://{info['name'].lstrip('/')}"
-        return FileInfo(name, version, modified, info.get("size"), info["name"])
-
-
 def scheme(path: str) -> str:
     """The scheme of a path, lower case; none for a path on this machine."""
     return path.partition("://")[0].lower() if "://" in path else ""
@@ -255,36 +196,3 @@ def _local(path: str) -> FileInfo:
     modified = datetime.fromtimestamp(stat.st_mtime_ns // 1000 / 1e6, tz=timezone.utc)
     version = f"{stat.st_mtime_ns}-{stat.st_size}"
     return FileInfo(path, version, dates.text(modified), stat.st_size, path)
-
-
-class _Stored(io.RawIOBase):
-    """A file of a store, whose library's errors are turned into ours."""
-
-    def __init__(self, name: str, stream: Any) -> None:
-        self._name, self._stream = name, stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            count: int = self._stream.readinto(buffer)
-        except Exception as error:
-            raise _refused(self._name, error) from error
-        return count
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
-
-
-def _refused(name: str, error: Exception) -> Exception:
-    """What an error of a store means; each library has its own.
-
-    Its text may quote what was sent, and stays out.
-    """
-    if isinstance(error, PermissionError) or "Credential" in type(error).__name__:
-        return AccessDenied(f"The credentials may not read {name}")
-    if isinstance(error, FileNotFoundError):
-        return FileProblem(f"There is no file {name}")
-    return RetriableAPIError(f"{name} cannot be reached ({type(error).__name__})")

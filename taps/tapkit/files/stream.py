@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from tapkit.errors import FatalAPIError, FileProblem, RetriableAPIError, Skippab
 from tapkit.fields import ISSUES, Field
 from tapkit.files.layout import Layout
 from tapkit.files.places import shown
+from tapkit.files.plan import Plan, make_plan
 from tapkit.files.rows import EXTRA, ROW, read
 from tapkit.files.text import readable
 from tapkit.issues import PRINTED
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tapkit.files.rows import Rows
     from tapkit.tap import Tap
 
-__all__ = ["FILE", "FILE_FIELDS", "FileStream", "Plan"]
+__all__ = ["FILE", "FILE_FIELDS", "TROUBLES", "FileStream"]
 
 FILE = "source_file"
 FILE_FIELDS = (
@@ -42,23 +43,6 @@ FILE_FIELDS = (
 """The columns of a stream whose rows have no key of their own."""
 ENDPOINT_LENGTH = 200
 TROUBLES = (FatalAPIError, RetriableAPIError, SkippableAPIError)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run has to read.
-
-    Attributes:
-        files: All that are there, in the order in which they count.
-        read: Those of them to read now.
-        gone: Names of those that were read before and are not there any more.
-        whole: Whether rows that are not read are gone.
-    """
-
-    files: Sequence[tuple[Place, FileInfo]]
-    read: Sequence[tuple[Place, FileInfo]]
-    gone: Sequence[str]
-    whole: bool
 
 
 class FileStream(Stream):
@@ -158,53 +142,15 @@ class FileStream(Stream):
 
     @cached_property
     def _first_plan(self) -> Plan:
-        places = [self._files.place(path) for path in self._paths]
-        versions = {name: entry.get("version") for name, entry in self.known.items()}
-        found = [
-            (file.modified or "", number, file.name, place, file)
-            for number, place in enumerate(places)
-            for file in place.find(versions)
-        ]
-        files = {
-            name: (place, file) for _, _, name, place, file in sorted(found, key=lambda it: it[:3])
-        }
-        if not files and self.layout.no_files == "fail":
-            raise FileProblem(f"No file matches {self._shown}")
-        gone = [name for name in self.known if name not in files]
-        files = self._recent(files)
-        return self._planned(list(files.values()), gone, versions)
-
-    def _recent(
-        self, files: dict[str, tuple[Place, FileInfo]]
-    ) -> dict[str, tuple[Place, FileInfo]]:
-        """Without those that were changed before the start date."""
-        start = dates.text(self.tap.start_date) if self.tap.start_date else ""
-        return {
-            name: (place, file)
-            for name, (place, file) in files.items()
-            if not file.modified or file.modified >= start
-        }
-
-    def _planned(
-        self,
-        files: list[tuple[Place, FileInfo]],
-        gone: list[str],
-        versions: Mapping[str, str | None],
-    ) -> Plan:
-        changed = [
-            file.version is None or versions.get(file.name) != file.version for _, file in files
-        ]
-        deletes = self.layout.vanished_rows == "delete" and not self.tap.start_date
-        if self.is_numbered:
-            read = [it for it, is_changed in zip(files, changed, strict=True) if is_changed]
-        else:
-            replaced = any(
-                is_changed and file.name in versions
-                for (_, file), is_changed in zip(files, changed, strict=True)
-            )
-            first = changed.index(True) if True in changed else len(files)
-            read = files if deletes and (replaced or gone) else files[first:]
-        return Plan(files, read, gone, deletes and len(read) == len(files) and bool(files or gone))
+        start = self.tap.start_date
+        return make_plan(
+            [self._files.place(path) for path in self._paths],
+            {name: entry.get("version") for name, entry in self.known.items()},
+            may_be_empty=self.layout.no_files == "allow",
+            deletes=self.layout.vanished_rows == "delete" and start is None,
+            alone=self.is_numbered,
+            start=dates.text(start) if start else "",
+        )
 
     def read_all(self) -> None:
         """Begin anew, with all files, and forget what was read."""
