@@ -83,12 +83,12 @@ def _columns(connection: Connection) -> dict[str, dict[str, Column]]:
     for table_name, name, kind, declared, nullable, scale, fraction in rows:
         found[table_name][name] = Column(
             name=name,
-            type=str(kind).lower(),
+            type=_text(kind).lower(),
             declared=_text(declared).lower(),
             nullable=nullable == "YES",
             scale=None if scale is None else int(scale),
             fraction=int(fraction or 0),
-            is_json=str(kind).lower() == "json" or (table_name, name) in json,
+            is_json=_text(kind).lower() == "json" or (table_name, name) in json,
         )
     return dict(found)
 
