@@ -111,10 +111,10 @@ class TapGenius(Tap):
             ),
         ),
         th.Property(
-            "secret_columns",
+            "excluded_columns",
             th.ArrayType(th.StringType),
             default=list(SECRET_COLUMNS),
-            title="Columns left out",
+            title="Excluded columns",
             description=(
                 "table.column, * and ? for any characters: credentials and the like, which are "
                 "never read. [] reads everything."
@@ -162,7 +162,7 @@ class TapGenius(Tap):
     def may_read(self, table: Table, column: Column, keys: tuple[str, ...]) -> bool:
         """Whether a column is not left out as a secret; keys never are."""
         name = f"{table.name}.{column.name}".lower()
-        patterns = self.config["secret_columns"]
+        patterns = self.config["excluded_columns"]
         return column.name in keys or not any(fnmatchcase(name, it.lower()) for it in patterns)
 
     def _entities(self, tables: dict[str, Table]) -> Iterator[Entity]:

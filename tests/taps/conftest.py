@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from crm_sandbox.genius.server import MariaDB, fill
-from genius_database import MEGABYTE
+from genius_database import MEGABYTE, certify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +22,20 @@ def config(sandbox: Sandbox) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
-    """A server whose longest text is a megabyte."""
-    with TemporaryDirectory(prefix="crm-warehouse-tests-") as folder:
-        server = MariaDB(Path(folder), f"--max-allowed-packet={MEGABYTE}")
+    """A server that has TLS, and whose longest text is a megabyte."""
+    with TemporaryDirectory(prefix="crm-warehouse-tests-") as name:
+        folder = Path(name)
+        certificate, key = certify(folder, "server")
+        tls = (f"--ssl-cert={certificate}", f"--ssl-key={key}")
+        server = MariaDB(folder, f"--max-allowed-packet={MEGABYTE}", *tls)
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate(mariadb: MariaDB) -> Path:
+    """The server's certificate, which is its own authority."""
+    return mariadb.folder / "server.pem"
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_secrets_are_not_read_unless_asked_for(genius: Engine) -> None:
     left |= {"painter_payroll_start", "is_active", "created_at", "updated_at", "sync_issues"}
     assert set(run.records("division_groups")[0]) == left
     assert "field_value" not in run.records("integration_fields")[0]
-    run = read(genius, "division_groups", secret_columns=[])
+    run = read(genius, "division_groups", excluded_columns=[])
     assert {"paysimple_secret", "hub_account_id"} <= run.records("division_groups")[0].keys()
 
 

@@ -8,15 +8,17 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from genius_database import bookmark, do, read, settings
+from genius_database import bookmark, certify, do, read, settings
 from singer import Tables, run_tap, select
 from sqlalchemy import text
 from tap_genius.streams import Rows
 from tap_genius.tap import TapGenius
+from tapkit.errors import ConfigValidationError
 from typing_extensions import Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from crm_sandbox.genius.server import MariaDB
     from sqlalchemy import Engine
@@ -220,7 +222,6 @@ def test_what_is_wrong_with_the_settings_is_said(
     wrong = [
         ({"username": "reader", "password": "s3cret-nope"}, "Access denied for user 'reader'"),
         ({"database": "nowhere"}, "Unknown database 'nowhere'"),
-        ({"ssl_mode": "required"}, "SSL is required but the server doesn't support it"),
         ({"ssl_mode": "verify_ca", "ssl_ca": "/nowhere.pem"}, "No such file or directory"),
         ({"port": 1, "max_tries": 1}, "Can't connect to MySQL server"),
     ]
@@ -228,6 +229,32 @@ def test_what_is_wrong_with_the_settings_is_said(
         with pytest.raises(Exception, match=re.escape(said)):
             TapGenius(config=settings(genius) | further).catalog_dict  # noqa: B018
     assert "s3cret" not in caplog.text
+
+
+def test_tls_is_as_safe_as_its_mode_says(genius: Engine, certificate: Path, tmp_path: Path) -> None:
+    other, _ = certify(tmp_path, "other")
+    sure = {"ssl_mode": "verify_identity", "ssl_ca": str(certificate)}
+    named = {"host": "localhost", "max_tries": 1}  # which is not in the certificate
+    for further, encrypted in (
+        ({"ssl_mode": "disabled"}, False),
+        ({}, True),
+        ({"ssl_mode": "required"}, True),
+        ({**sure, "ssl_mode": "verify_ca"}, True),
+        ({**sure, **named, "ssl_mode": "verify_ca"}, True),
+        (sure, True),
+    ):
+        database = TapGenius(config=settings(genius) | further, setup_mapper=False).database
+        with database.connected() as connection:
+            (_, cipher) = connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one()
+        database.close()
+        assert bool(cipher) is encrypted, further
+    for further, said in (
+        ({**sure, "ssl_ca": str(other)}, "CERTIFICATE_VERIFY_FAILED"),
+        ({**sure, **named}, "certificate is not valid for 'localhost'"),
+        ({"ssl_mode": "verify_ca"}, "CERTIFICATE_VERIFY_FAILED"),
+    ):
+        with pytest.raises(ConfigValidationError, match=said):
+            TapGenius(config=settings(genius) | further).catalog_dict  # noqa: B018
 
 
 def test_a_table_that_may_not_be_read_does_not_stop_the_others(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -35,6 +36,7 @@ class MariaDB:
     """A running server on a loopback port, with the user root and no password.
 
     Attributes:
+        folder: Where its files are.
         port: The port.
         pid: The server's process.
     """
@@ -50,8 +52,11 @@ class MariaDB:
             MissingProgramError: It is not installed.
             RuntimeError: It does not start.
         """
+        self.folder = folder
         data = folder / "data"
-        where = ["--no-defaults", f"--datadir={data}", f"--user={USER}"]
+        where = ["--no-defaults", f"--datadir={data}"]
+        if os.geteuid() == 0:
+            where.append(f"--user={USER}")  # or it would not run as root
         self._run(
             *("mariadb-install-db", *where, "--auth-root-authentication-method=normal"),
             *("--skip-test-db", "--skip-name-resolve"),
