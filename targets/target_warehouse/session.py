@@ -49,6 +49,7 @@ _DEFAULTS: Final = {
     "keepalives_idle": "60",
     "keepalives_interval": "10",
     "keepalives_count": "6",
+    "tcp_user_timeout": "120000",
 }
 _T = TypeVar("_T")
 

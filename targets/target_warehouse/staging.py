@@ -144,20 +144,33 @@ class Staging:
         cursor.copy_expert(statement, BytesIO(text), _COPY_BYTES)
 
     def deduplicate(self, cursor: Cursor) -> int:
-        """Keep the last record of each key, or the newest by bookmark."""
+        """Keep the last record of each key, or the newest by bookmark.
+
+        Nobody knows how old a record without a bookmark is: those before it do not beat it.
+        """
+        place = sql.Identifier(SEQUENCE)
         newest = [] if self.force else self.bookmark
-        order = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(c)) for c in newest]
-        order.append(sql.SQL("{} DESC").format(sql.Identifier(SEQUENCE)))
+        order = [sql.SQL("{} DESC NULLS FIRST").format(sql.Identifier(c)) for c in newest]
+        unknown: sql.Composable = sql.SQL("0")
+        if newest:
+            unknown = sql.SQL(
+                "count(*) FILTER (WHERE {} IS NULL) OVER (PARTITION BY {} ORDER BY {} DESC)"
+            ).format(sql.Identifier(newest[0]), names(self.table.keys), place)
         cursor.execute(
             sql.SQL(
                 "DELETE FROM {staging} AS staged USING (SELECT {place}, row_number() OVER"
-                " (PARTITION BY {keys} ORDER BY {order}) AS number FROM {staging}) AS numbered"
+                " (PARTITION BY {keys} ORDER BY {order}) AS number FROM (SELECT {columns},"
+                ' {unknown} AS "unknown later" FROM {staging}) AS ages) AS numbered'
                 " WHERE numbered.number > 1 AND numbered.{place} = staged.{place}"
             ).format(
                 staging=self.name,
-                place=sql.Identifier(SEQUENCE),
+                place=place,
                 keys=names(self.table.keys),
-                order=sql.SQL(", ").join(order),
+                columns=names(dict.fromkeys([SEQUENCE, *self.table.keys, *newest])),
+                unknown=unknown,
+                order=sql.SQL(", ").join(
+                    [sql.Identifier("unknown later"), *order, sql.SQL("{} DESC").format(place)]
+                ),
             )
         )
         return cursor.rowcount

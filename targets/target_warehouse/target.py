@@ -96,7 +96,11 @@ class TargetWarehouse(SQLTarget):
             keep=not self.config["dry_run"],
             checkpoint=self._stop_if_terminated,
         )
-        return Run(session, source, self.config)
+        try:
+            return Run(session, source, self.config)
+        except BaseException:
+            session.close()
+            raise
 
     @property
     def _sinks(self) -> dict[str, WarehouseSink]:

@@ -23,7 +23,7 @@ hostssl all postgres 127.0.0.1/32 trust
 """
 # The embedded server is built without TLS.
 PROGRAMS = max(
-    Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: float(p.parent.name), default=None
+    Path("/usr/lib/postgresql").glob("[0-9]*/bin"), key=lambda p: float(p.parent.name), default=None
 )
 
 

@@ -106,6 +106,20 @@ def test_older_never_beats_newer(wh, messages, batch_size_rows):
     assert wh.history()[1]["configuration"]["mode"] == "force"
 
 
+@pytest.mark.parametrize("batch_size_rows", [1, 100])
+def test_a_record_of_unknown_age_is_not_older(wh, messages, batch_size_rows):
+    wh.load(
+        messages.schema("contacts", PROPERTIES, bookmark_properties=["changed_at"]),
+        messages.record("contacts", id=1, name="dated", changed_at="2024-02-01T00:00:00Z"),
+        messages.record("contacts", id=1, name="undated"),
+        messages.record("contacts", id=2, name="undated"),
+        messages.record("contacts", id=2, name="new", changed_at="2024-02-01T00:00:00Z"),
+        messages.record("contacts", id=2, name="old", changed_at="2024-01-01T00:00:00Z"),
+        batch_size_rows=batch_size_rows,
+    )
+    assert [row["name"] for row in wh.table("contacts")] == ["undated", "new"]
+
+
 def test_force_writes_every_row(wh, messages):
     contacts = [messages.schema("contacts", PROPERTIES), messages.record("contacts", id=1)]
     wh.load(*contacts)
