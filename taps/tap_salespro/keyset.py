@@ -34,7 +34,8 @@ def groups(
     Args:
         database: Where they are.
         source: The table, called `t`.
-        order: What they are sorted by; never null.
+        order: What they are sorted by. Where it is null, what is before it is the same for all
+            rows with a null there and for no other.
         condition: Which rows.
         size: Rows of one query.
         place: Gives the values of `order` for a row.
@@ -79,5 +80,6 @@ def _beyond(order: Sequence[ColumnElement[Any]], after: tuple[Any, ...]) -> Colu
             order[n] > after[n],
         )
         for n in range(len(order))
+        if after[n] is not None
     ]
     return or_(*steps)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timezone
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, column, func, literal, or_, select, table, true
+from sqlalchemy import and_, case, column, func, literal, or_, select, table, true
 from tapkit import dates
 from tapkit.errors import NotFound
 from tapkit.fields import Field
@@ -116,15 +117,17 @@ class TableStream(Stream):
     ) -> Iterator[list[Row]]:
         keys = [name for name in self.source.key if name not in self.source.changed or not order]
         texts = {name: self._compares_as_text(name) for name in keys}
-        order = [*order, *(self._filled(name) for name in keys)]
-        dated = len(order) > len(keys)
+        dated = bool(order)
+        order = [*order, *(part for name in keys for part in self._parts(name))]
 
         def place(row: Row) -> tuple[Any, ...]:
             moment = [self._first(row)] if dated else []
-            return (*moment, *(_filled(row[name], is_text=texts[name]) for name in keys))
+            parts = (_parts(row[name], is_text=texts[name]) for name in keys)
+            return (*moment, *chain.from_iterable(parts))
 
-        if self.source.not_empty:
-            condition = and_(condition, self._filled(self.source.not_empty) != "")
+        if name := self.source.not_empty:
+            first = self._parts(name)[0]  # text, or whether it is null
+            condition = and_(condition, first != "" if self._compares_as_text(name) else first == 0)
         size = self.config["page_size"]
         limit = self.config.get("max_records") or 0
         size = min(size, limit + 1) if limit else size
@@ -174,9 +177,12 @@ class TableStream(Stream):
     def _first(self, row: Row) -> Any:
         return next((row[name] for name in self._changing if row[name] is not None), None)
 
-    def _filled(self, name: str) -> ColumnElement[Any]:
+    def _parts(self, name: str) -> list[ColumnElement[Any]]:
+        """What sorts a column whose nulls some databases put first, some last."""
         one = self._rows.c[name]
-        return func.coalesce(one, literal("")) if self._compares_as_text(name) else one
+        if self._compares_as_text(name):
+            return [func.coalesce(one, literal(""))]
+        return [case((one.is_(None), 1), else_=0), one]
 
     def _compares_as_text(self, name: str) -> bool:
         if self._of_table is not None:
@@ -193,8 +199,11 @@ class TableStream(Stream):
         return since if zoned else since.astimezone(timezone.utc).replace(tzinfo=None)
 
 
-def _filled(value: Any, *, is_text: bool) -> Any:
-    return "" if value is None and is_text else value
+def _parts(value: Any, *, is_text: bool) -> list[Any]:
+    """The same of a value."""
+    if is_text:
+        return ["" if value is None else value]
+    return [int(value is None), value]
 
 
 def _plain(kind: Any) -> str:

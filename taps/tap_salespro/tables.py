@@ -118,7 +118,10 @@ TABLES = (
             "measurement_type measure_sheet_item_name measure_sheet_item_price:decimal "
             "created_at:datetime updated_at:datetime"
         ),
-        key=("created_at", "updated_at", "estimate_id", "measure_sheet_item_name"),
+        key=(
+            *("created_at", "updated_at", "estimate_id"),
+            *("measure_sheet_item_id", "measure_sheet_item_name"),
+        ),
         changed=(),
     ),
 )

@@ -161,8 +161,10 @@ def test_windows_lose_and_repeat_nothing(store: Store, size: int) -> None:
         moment = None if number in {3, 4} else f"2026-01-0{1 + number // 5} 00:00:00"
         store.add("payments", payment_id=f"p{number:02}", created_at=moment, updated_at=None)
         store.add("user_activity", created_at=moment, user_id=None, activity_note=None, price="1")
+        store.add("measure_sheet", estimate_id="e", created_at=moment, quantity=str(number))
     store.add("user_activity", created_at="2026-01-01 00:00:00", user_id="u", activity_note="x")
-    run = tap(store, "payments", "user_activity", page_size=size)
+    run = tap(store, "payments", "user_activity", "measure_sheet", page_size=size)
+    assert sorted(row["quantity"] for row in rows(run, "measure_sheet")) == list(range(12))
     found = [row["payment_id"] for row in rows(run, "payments")]
     assert sorted(found) == [f"p{number:02}" for number in range(12)]
     assert len(rows(run, "user_activity")) == 13
@@ -319,6 +321,16 @@ class TestLeadResults:
     )
     def test_wrong_settings_are_refused(self, text: Store, wrong: Row) -> None:
         assert isinstance(tap(text, lead_results_columns=wrong).error, ConfigValidationError)
+
+
+def test_ids_may_be_numbers(other_database_url: str) -> None:
+    with closing(psycopg2.connect(other_database_url)) as connection:
+        store = Store(other_database_url, connection, mark="%s", typed=True)
+        store.execute("ALTER TABLE customer ALTER customer_id TYPE bigint USING NULL")
+        for number in (3, 1, None, 2):
+            store.add("customer", customer_id=number)
+        found = rows(tap(store, page_size=1), "customer")
+        assert [row["customer_id"] for row in found] == ["1", "2", "3"]
 
 
 class TestTables:
