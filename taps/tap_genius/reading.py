@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import and_, cast, func, or_, select, table, type_coerce
 from sqlalchemy.types import BINARY, NullType
 from tapkit.fields import ISSUES
+from tapkit.keyset import behind
 
 from tap_genius.columns import BINARIES, moment
 
@@ -132,7 +133,7 @@ class Reading:
         if part.where is not None:
             statement = statement.where(part.where)
         if after is not None:
-            statement = statement.where(_behind(part.order, after))
+            statement = statement.where(behind([it.sql for it in part.order], after))
         if part.order:
             statement = statement.order_by(*(it.sql for it in part.order)).limit(size)
         return statement
@@ -153,15 +154,6 @@ class Reading:
             said += [f"{before}{msgspec.json.encode(it.name).decode()}:", it.json]
             before = ","
         return [*said, f'{before}"{ISSUES}":null}}']
-
-
-def _behind(order: Sequence[Column], position: Sequence[Any]) -> ColumnElement[bool]:
-    """What comes after a position: `a > 1 OR a = 1 AND b > 2`, which MySQL reads as two ranges."""
-    alternatives = []
-    for place, (it, value) in enumerate(zip(order, position, strict=True)):
-        same = [it.sql == value for it, value in zip(order[:place], position, strict=False)]
-        alternatives.append(and_(*same, it.sql > value))
-    return or_(*alternatives)
 
 
 def _unknown(it: Column) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from tapkit import dates
 from tapkit.encoded import EncodedPage
-from tapkit.errors import FatalAPIError
+from tapkit.errors import FatalAPIError, PageLoop
 from tapkit.fields import ISSUES
 from tapkit.stream import Stream
 from tapkit.writer import encode
@@ -133,7 +133,8 @@ class Rows(Stream):
         size = self.config["page_size"]
         while place.passes:
             part, read, is_wide = place.passes[0], 0, False
-            page = self.reading.page(part, place.position, size)
+            before = place.position
+            page = self.reading.page(part, before, size)
             for texts in self.tap.database.stream(connection, page):
                 is_wide = None in texts
                 narrow = texts[: texts.index(None)] if is_wide else texts
@@ -149,6 +150,8 @@ class Rows(Stream):
                 place.last = text
             elif read < size or not part.order:
                 place.go_on()
+            elif place.position == before:
+                raise PageLoop("Paging does not end: the database sorts otherwise than it compares")
 
     def _wide_row(self, connection: Connection, part: Pass, after: Sequence[Any] | None) -> bytes:
         """The next row, whose JSON is longer than the server's max_allowed_packet."""
