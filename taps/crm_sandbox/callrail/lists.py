@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from crm_sandbox.rest import page_of, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -83,8 +85,11 @@ class Lists:
         if record_type in DATED:
             rows = self._dated(request, record_type, rows)
         if query.get("sort") in SORTABLE.get(record_type, set()):
-            name = query["sort"]
-            rows.sort(key=lambda row: str(row.get(name)), reverse=query.get("order") == "desc")
+            name, descending = query["sort"], query.get("order") == "desc"
+            if name != DATED.get(record_type):
+                rows.sort(key=lambda row: str(row.get(name)), reverse=descending)
+            elif descending:
+                rows.reverse()  # they are in the order of their dates
         elif record_type in DATED:
             rows.reverse()
         return rows
@@ -101,7 +106,7 @@ class Lists:
             first, last = span(request.query_params, now, self._crm.switches)
         except TooFarBack:
             raise self._crm.error(400, "Dates must be within the last 25 months") from None
-        dated = [(from_ms(from_iso(row[field])), row) for row in rows]
+        dated = [(_moment(row[field]), row) for row in rows]
         begin = max(first or oldest(now), oldest(now))
         kept = [pair for pair in dated if begin <= pair[0] <= last]
         return [row for _, row in sorted(kept, key=lambda pair: pair[0])]
@@ -181,3 +186,9 @@ class Lists:
             return whole_number(request, name, default, low=low)
         except ValueError:
             return default
+
+
+@lru_cache(maxsize=1 << 18)
+def _moment(text: str) -> datetime:
+    """Read the date of a record, of which a list reads all at each request."""
+    return from_ms(from_iso(text))
