@@ -112,9 +112,20 @@ class TaskStatuses(TaskChildren):
         self._details = ""
 
     def parents(self) -> Iterator[list[Row]]:
+        held: list[list[Row]] = []  # until a task with events shows where they are
         for page in super().parents():
             self._details = self._details or next(filter(None, map(_events_field, page)), "")
-            yield page
+            held.append([_lists(row) for row in page])
+            if self._details:
+                yield from held
+                held.clear()
+        if held and any(held):
+            self.logger.warning(
+                "Tasks bring no events along, so each costs requests; if that takes too long, "
+                "deselect %s",
+                self.name,
+            )
+        yield from held
 
     def children(self, parent: Row) -> list[Row]:
         events = parent.get(self._details)
@@ -189,6 +200,11 @@ class EntityReadings(Children):
         path = f"/entities/{parent['id']}/readings"
         readings = (row for page in self.client.pages(path, workers=1) for row in page)
         return [{**reading, "entity_id": parent["id"]} for reading in readings]
+
+
+def _lists(task: Row) -> Row:
+    """Of a task its id, and what may be its events."""
+    return {name: it for name, it in task.items() if name == "id" or isinstance(it, list)}
 
 
 def _events_field(task: Row) -> str:

@@ -137,7 +137,7 @@ class Listing(Stream):
             self.status.skip(f"{self.endpoint}, which not every account has ({error})")
 
     def _is_new(self, row: Row) -> bool:
-        """Whether a row did not come yet in this run, or came as it was before."""
+        """Whether a row did not come yet in this run, or came older than it is."""
         stamp = row.get("updated") or hash(encode(row))
         known = self._stamps.get(row["id"])
         if known == stamp or (isinstance(known, str) and isinstance(stamp, str) and stamp < known):
