@@ -15,7 +15,7 @@ from shutil import rmtree
 import click
 import psycopg2
 from loader_data import SingerFile
-from loader_peers import BARE, LOADERS, OURS, Loader
+from loader_peers import LOADERS, NO_PEERS, Loader
 from loader_process import LoaderFailedError
 from loader_report import Measurement, Report
 from loader_server import Server
@@ -32,7 +32,7 @@ TITLES = {
     "small": "Ten records",
     "million": "First load of a million",
 }
-PEERS = [loader.name for loader in LOADERS if loader not in (OURS, BARE)]
+PEERS = [loader.name for loader in LOADERS if loader not in NO_PEERS]
 
 console = Console(width=120)
 
@@ -168,7 +168,7 @@ def measure(records: int, runs: int, scenarios: set[str], peers: set[str]) -> No
 
 def compare(bench: Bench, records: int, runs: int, scenarios: set[str], peers: set[str]) -> None:
     """Run every chain with every loader, in turn."""
-    loaders = [loader for loader in LOADERS if loader in (OURS, BARE) or loader.name in peers]
+    loaders = [loader for loader in LOADERS if loader in NO_PEERS or loader.name in peers]
     for loader in loaders:
         bench.warm_up(loader)
     for steps in chains(records):
@@ -176,7 +176,7 @@ def compare(bench: Bench, records: int, runs: int, scenarios: set[str], peers: s
             continue
         for _ in range(runs):
             for loader in loaders:
-                if steps[0].scenario != "million" or loader in (OURS, BARE):
+                if steps[0].scenario != "million" or loader in NO_PEERS:
                     bench.chain(loader, steps, scenarios)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import URL
 
-__all__ = ["BARE", "LOADERS", "OURS", "Loader"]
+__all__ = ["LOADERS", "NO_PEERS", "OURS", "Loader"]
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
@@ -144,11 +144,16 @@ def _dlt(url: URL, folder: Path) -> dict[str, Any]:
     return {"url": address, "schema": SCHEMA, "folder": str(folder / "dlt")}
 
 
+def _fingerprints(url: URL, folder: Path) -> dict[str, Any]:
+    return _ours(url, folder) | {"fingerprints": True}
+
+
 OURS = Loader("target-warehouse", "target-warehouse", _ours)
+FINGERPRINTS = Loader("target-warehouse, fingerprints", "target-warehouse", _fingerprints)
 BARE = Loader("bare script", "loader_bare.py", _bare)
+NO_PEERS = (OURS, FINGERPRINTS, BARE)
 LOADERS = (
-    OURS,
-    BARE,
+    *NO_PEERS,
     Loader("MeltanoLabs", "target-postgres", _meltanolabs, MELTANOLABS),
     Loader("MeltanoLabs COPY, unvalidated", "target-postgres", _meltanolabs_copy, MELTANOLABS),
     Loader("PipelineWise", "target-postgres", _pipelinewise, PIPELINEWISE),

@@ -160,13 +160,18 @@ def nested(
         decode = msgspec.json.decode  # refuses halves of surrogate pairs, as the database does
     if decode:
         decode(array)
-    texts = [str(v, "utf-8") for v in values]
+    texts = _texts(values)
     begun = {text[0] for text in texts}
     if "n" in begun:
         return _with_nulls(texts, {*first})
     if first and not begun <= {*first}:
         raise UnusualError
     return texts
+
+
+def _texts(values: Sequence[msgspec.Raw]) -> list[str]:
+    texts = b"\n".join(values).decode().split("\n")
+    return texts if len(texts) == len(values) else [str(v, "utf-8") for v in values]
 
 
 def _with_nulls(texts: list[str], first: set[str]) -> list[str | None]:

@@ -58,7 +58,7 @@ class EncodedBatch:
         blobs: Rows of CSV in UTF-8, of which the last has no line feed; each begins with the
             record's place in the batch.
         rows: Number of rows.
-        keys: The distinct keys among them, as text; empty for a stream without a key.
+        keys: The distinct keys among them; empty for a stream without a key.
         rejects: Records refused before Postgres saw them: place → reject.
         known_keys: What could be read of their keys: column → text.
         found: What had to be changed: (place, field, reason).
@@ -68,7 +68,7 @@ class EncodedBatch:
     extras: Extras = field(default_factory=dict)
     blobs: list[bytes] = field(default_factory=list)
     rows: int = 0
-    keys: set[tuple[str, ...]] = field(default_factory=set)
+    keys: set[Any] = field(default_factory=set)
     rejects: dict[int, Reject] = field(default_factory=dict)
     known_keys: list[dict[str, str]] = field(default_factory=list)
     found: list[tuple[int, str, str]] = field(default_factory=list)
@@ -227,7 +227,7 @@ class Encoder:
 
     def _encode_checked(
         self, places: list[int], rows: list[Any], extras: Extras
-    ) -> tuple[bytes, Iterable[tuple[str, ...]]]:
+    ) -> tuple[bytes, Iterable[Any]]:
         issues, *columns = zip(*map(self._columns_of, rows), strict=True)
         for (name, check), values in zip(self._checks, columns, strict=False):
             if (others := check(values)) is not None:
@@ -239,9 +239,10 @@ class Encoder:
         _set_all(rows, PLACE, places)
         for name, attribute_name in self._extras.items():
             _set_all(rows, attribute_name, map(extras[name].__getitem__, places))
-        tuples = map(msgspec.structs.astuple, rows)
-        keys = (map(str, key) for key in columns[len(self._checks) : -1])
-        return csv_rows(row[: self._width] for row in tuples), zip(*keys, strict=True)
+        tuples: Iterable[tuple[Any, ...]] = map(msgspec.structs.astuple, rows)
+        if self._undeclared:
+            tuples = (row[: self._width] for row in tuples)
+        return csv_rows(tuples), _keys(columns[len(self._checks) : -1])
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}
@@ -261,7 +262,7 @@ class Encoder:
         batch.rows += 1
         batch.found.extend((place, name, reason) for name, reason in encoded.found.items())
         if self.keys:
-            batch.keys.add(tuple(encoded.values[i] or "" for i in self._key_places))
+            batch.keys.update(_keys([[encoded.values[i] or ""] for i in self._key_places]))
 
     def _parse(self, item: Item) -> dict[str, Any]:
         try:
@@ -277,6 +278,12 @@ class Encoder:
             elif extra := {k: v for k, v in record.items() if k in undeclared and not _is_ours(k)}:
                 record = record | {EXTRA: extra}
         return record
+
+
+def _keys(columns: Sequence[Sequence[Any]]) -> Iterable[Any]:
+    """Return the keys of rows as texts, from their columns."""
+    texts = [map(str, column) for column in columns]
+    return texts[0] if len(texts) == 1 else zip(*texts, strict=True)
 
 
 def _set_all(rows: list[Any], name: str, values: Iterable[Any]) -> None:

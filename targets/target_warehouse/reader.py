@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import sys
@@ -80,6 +81,7 @@ class Reader(GenericSingerReader[bytes]):
         self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[Any], None]]
     ) -> Counter[str]:
         counts: Counter[str] = Counter()
+        gc.freeze()  # what was imported stays, and need not be looked through again and again
         with self.running():
             decode = msgspec.json.Decoder(RecordMessage).decode
             on_record = callbacks["RECORD"]

@@ -263,18 +263,18 @@ class TargetWarehouse(SQLTarget):
                 self._add(self._sinks[stream_map.stream_alias], mapped, message)
 
     def _add(self, sink: WarehouseSink, item: Item, message: RecordMessage) -> None:
-        if sink.batch.items and (
-            sink.batch.version != message.version
-            or (sink.scoped and sink.is_full and sink.starts_scope(item))
+        batch, scoped = sink.batch, sink.scoped
+        if batch.items and (
+            batch.version != message.version
+            or (scoped and sink.is_full and sink.starts_scope(item))
         ):
             self._drain(sink, complete=True)
         sink.add(item, message, self._read)
         self._waiting_bytes += message.size
-        if sink.is_full and not sink.scoped:
+        if not scoped and sink.is_full:
             self._drain(sink)
         elif self._waiting_bytes >= self._most_bytes:
-            for waiting in self._sinks.values():
-                self._drain(waiting)
+            self._drain(max(self._sinks.values(), key=lambda waiting: waiting.batch.size))
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
         self._assert_line_requires(message_dict, {"stream", "encoding", "manifest"})
