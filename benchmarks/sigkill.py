@@ -9,6 +9,7 @@ the file again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import random
 import subprocess
@@ -160,24 +161,32 @@ def main(records: int, kills: int, seed: int, minutes: float | None) -> None:
     """Kill the loader again and again."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + minutes * 60 if minutes else float("inf")
-    rounds = Rounds(records, random.Random(seed))  # noqa: S311 - a seed is the point
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise click.ClickException("It is running already; wait for it.") from None
+        done = repeat(Rounds(records, random.Random(seed)), kills, end)  # noqa: S311 - repeatable
+    click.echo(
+        f"{done} kills of a load of {records:,} records: none lost or double, counters right"
+    )
+
+
+def repeat(rounds: Rounds, kills: int, end: float) -> int:
+    """Return how many rounds there were, all without a fault."""
     done = 0
     try:
-        for number in range(1, kills + 1):
-            if time.monotonic() > end:
-                break
+        while done < kills and time.monotonic() < end:
             after, stored, said = rounds.round()
-            done = number
+            done += 1
             click.echo(
-                f"{number:4}: killed after {after:6.2f} s, {stored:9,} stored, {said:9,} claimed"
+                f"{done:4}: killed after {after:6.2f} s, {stored:9,} stored, {said:9,} claimed"
             )
     except WrongError as wrong:
         raise click.ClickException(f"Round {done + 1}: {wrong}") from None
     finally:
         rounds.server.stop()
-    click.echo(
-        f"{done} kills of a load of {records:,} records: none lost, none double, counters right"
-    )
+    return done
 
 
 if __name__ == "__main__":
