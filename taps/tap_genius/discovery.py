@@ -30,13 +30,17 @@ class Table:
         name: Its name.
         columns: Its columns by name, in order.
         keys: Its key, or the first unique index without nulls; may be empty.
-        indexed: Columns with which an index begins.
+        indexes: The columns of each index.
     """
 
     name: str
     columns: dict[str, Column]
     keys: tuple[str, ...]
-    indexed: frozenset[str]
+    indexes: frozenset[tuple[str, ...]]
+
+    def sorts_by(self, *names: str) -> bool:
+        """Whether an index has the rows in this order; InnoDB's go on with the primary key."""
+        return any(index == names[: len(index)] for index in self.indexes)
 
     def key_for(self, entity: Entity) -> tuple[str, ...]:
         """The key of its rows; the entity's where the table declares none."""
@@ -53,9 +57,9 @@ class Table:
 def tables(connection: Connection) -> dict[str, Table]:
     """All tables that the user may see, by name."""
     columns = _columns(connection)
-    keys, indexed = _indexes(connection, columns)
+    keys, indexes = _indexes(connection, columns)
     return {
-        name: Table(name, found, keys.get(name, ()), frozenset(indexed[name]))
+        name: Table(name, found, keys.get(name, ()), frozenset(indexes[name]))
         for name, found in columns.items()
     }
 
@@ -105,20 +109,20 @@ def _json_columns(connection: Connection) -> set[tuple[str, str]]:
 
 def _indexes(
     connection: Connection, columns: dict[str, dict[str, Column]]
-) -> tuple[dict[str, tuple[str, ...]], dict[str, set[str]]]:
+) -> tuple[dict[str, tuple[str, ...]], dict[str, set[tuple[str, ...]]]]:
     keys: dict[str, tuple[str, ...]] = {}
-    indexed: dict[str, set[str]] = defaultdict(set)
+    indexes: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     order = ("table_name", "index_name", "seq_in_index")
     names = ("table_name", "index_name", "column_name", "non_unique", "sub_part")
     rows = _rows(connection, "statistics", *names, order=order)
     for (table_name, index), group in groupby(rows, key=lambda row: (row[0], row[1])):
         parts = list(group)
-        indexed[table_name].add(parts[0].column_name)
+        indexes[table_name].add(tuple(part.column_name for part in parts))
         if _identifies(parts, columns[table_name]) and (
             index == "PRIMARY" or table_name not in keys
         ):
             keys[table_name] = tuple(part.column_name for part in parts)
-    return keys, indexed
+    return keys, indexes
 
 
 def _identifies(parts: list[Any], columns: dict[str, Column]) -> bool:

@@ -75,7 +75,8 @@ class Reading:
     @property
     def goes_by_change(self) -> bool:
         """Whether changes can be read in the order in which they happened."""
-        return bool(self.change and self.change.name in self.table.indexed and self._pages)
+        names = [it.name for it in (self.change, *self.keys) if it]
+        return bool(self.change) and self._pages and self.table.sorts_by(*names)
 
     @property
     def _pages(self) -> bool:

@@ -83,7 +83,9 @@ class Rows(Stream):
 
     @replication_key.setter
     def replication_key(self, new_value: str | None) -> None:
-        self._change = new_value
+        """Let a catalog have the table read whole each time; no other column tells changes."""
+        change = self._whole.change
+        self._change = change.name if new_value and change else None
 
     @property
     def is_sorted(self) -> bool:
@@ -106,7 +108,8 @@ class Rows(Stream):
                     yield page if self.is_encoded else list(page.records())
         except ConnectionLost as error:
             place.tries += 1
-            if place.tries >= self.config["max_tries"] or not place.passes[0].order:
+            is_lost = place.last is not None and not place.passes[0].order
+            if is_lost or place.tries >= self.config["max_tries"]:
                 raise
             self.logger.warning("Reading %s goes on after: %s", self.name, error)
 
