@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL, inspect, types
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, StaticPool
 from tapkit.errors import (
     AccessDenied,
     ConfigValidationError,
@@ -63,9 +63,10 @@ class Database:
         self.calls = 0
         try:
             if config.get("sqlalchemy_url"):
-                self._engine = _engine(make_url(config["sqlalchemy_url"]))
+                self._engine = _engine(make_url(config["sqlalchemy_url"]), NullPool)
             else:
-                self._engine = _engine(athena_url(config), **_patience())
+                # There is no connection to lose, and the AWS library takes long to make its client.
+                self._engine = _engine(athena_url(config), StaticPool, **_patience())
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             what = (
                 f"The database cannot be opened ({type(error).__name__}). Check sqlalchemy_url; "
@@ -147,9 +148,9 @@ class Database:
         return FatalAPIError(what)
 
 
-def _engine(url: URL, **connect_args: Any) -> Engine:
+def _engine(url: URL, pool: type[Pool], **connect_args: Any) -> Engine:
     engine: Engine = open_source(
-        "database", url, poolclass=NullPool, hide_parameters=True, connect_args=connect_args
+        "database", url, poolclass=pool, hide_parameters=True, connect_args=connect_args
     )
     return engine
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 import requests
+from athena_on_postgres import Athena, athena
 from moto.server import ThreadedMotoServer
 from pipeline import Pipeline
 from singer import Row, Run, Tables, run_tap, select
@@ -505,6 +506,67 @@ class TestAthena:
         run = run_tap(TapSalesPro, {**config, "aws_endpoint_url": "http://127.0.0.1:9"})
         assert run.error is not None
         assert "s3cret" not in caplog.text + str(run.error) + "".join(run.lines)
+
+
+class TestAthenaThatRunsQueries:
+    """A stand-in on Postgres: states, several pages, failures, and SQL that has to be right."""
+
+    @pytest.fixture
+    def store(self, other_database_url: str) -> Iterator[Store]:
+        with closing(psycopg2.connect(other_database_url)) as connection:
+            yield Store(other_database_url, connection, mark="%s", typed=True)
+
+    @pytest.fixture
+    def server(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Athena]:
+        monkeypatch.setattr("tap_salespro.database.TRIES", 1)
+        with athena(store.url) as server:
+            yield server
+
+    @staticmethod
+    def run(server: Athena, *streams: str, state: Row | None = None, **settings: Any) -> Run:
+        config = {
+            "database": "leap",
+            "s3_output_location": "s3://results/",
+            "poll_interval": 0.01,
+            "aws_access_key_id": "key",
+            "aws_secret_access_key": "s3cret",
+            "aws_endpoint_url": server.url,
+            **settings,
+        }
+        return run_tap(TapSalesPro, config, state, select(TapSalesPro, config, *streams))
+
+    @pytest.mark.parametrize("has_catalog", [True, False])
+    def test_it_is_read_as_any_other_database(
+        self, store: Store, server: Athena, *, has_catalog: bool
+    ) -> None:
+        server.has_catalog = has_catalog
+        for number in range(20):
+            moment = None if number % 9 == 0 else f"2026-01-{number % 7 + 1:02} 10:00:00.250"
+            of = {"created_at": moment, "updated_at": None if number % 5 == 0 else moment}
+            store.add("estimate", estimate_id=f"e{number:02}", is_sale="false", **of)
+            store.add("lead_results", estimate_id=f"e{number % 8}", lead_results="[]", **of)
+            store.add("measure_sheet", estimate_id="e", measure_sheet_item_name=str(number), **of)
+        streams = ("estimate", "lead_results", "measure_sheet")
+        run = self.run(server, *streams, page_size=7)
+        direct = tap(store, *streams)
+        assert Tables().load(run).rows == Tables().load(direct).rows
+        tables = Tables().load(run)
+        again = self.run(server, *streams, page_size=7, state=run.state, look_back=0)
+        assert not tables.load(again).changed
+        assert len(rows(again, "estimate")) < len(rows(run, "estimate"))
+        assert any(">= TIMESTAMP '2026-01-07 10:00:00" in query for query in server.queries)
+
+    def test_results_of_several_pages(self, store: Store, server: Athena) -> None:
+        store.execute("INSERT INTO customer (customer_id) SELECT n FROM generate_series(1, 2500) n")
+        assert len(rows(self.run(server, "customer"), "customer")) == 2500
+        assert server.pages >= 3
+
+    def test_a_query_that_fails_fails_its_stream(self, server: Athena) -> None:
+        server.failing = "COLUMN_NOT_FOUND: line 1:8: Column 'x' cannot be resolved"
+        run = self.run(server, "customer")
+        assert "COLUMN_NOT_FOUND" in run.statuses["customer"]["error"]
+        server.failing = "User: arn is not authorized to perform: glue:GetDatabase"
+        assert "glue:GetDatabase, …" in self.run(server, "customer").statuses["customer"]["error"]
 
 
 def test_in_postgres_changes_end_where_a_full_load_does(
