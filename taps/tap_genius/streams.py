@@ -97,6 +97,8 @@ class Rows(Stream):
         place = Place(self.reading, self.reading.passes(since))
         while place.passes:
             yield from self._view(place)
+        if place.held and self.is_encoded:
+            yield EncodedPage([], place.held)
 
     def _view(self, place: Place) -> Iterator[Any]:
         """Read from a place on in one view of the database, as long as the connection lasts."""
@@ -105,6 +107,8 @@ class Rows(Stream):
                 self._begin(connection, now)
                 for texts in self._texts(connection, place):
                     page = self._page(texts)
+                    if len(place.passes) > 1:  # rows that changed earlier are still to come
+                        place.held, page.high = max(place.held, page.high or ""), None
                     yield page if self.is_encoded else list(page.records())
         except ConnectionLost as error:
             place.tries += 1
@@ -223,12 +227,14 @@ class Place:
         passes: What is still to be read; the first one is under way.
         last: The last row of it that was passed on.
         tries: How often the connection broke since.
+        held: The largest moment of passes that are not in the order of changes.
     """
 
     reading: Reading
     passes: list[Pass]
     last: bytes | None = None
     tries: int = 0
+    held: str = ""
 
     @property
     def position(self) -> tuple[Any, ...] | None:

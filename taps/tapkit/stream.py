@@ -222,14 +222,15 @@ class Stream(SDKStream):
         unsaid = 0
         with self.get_record_counter() as counter, self.get_sync_timer():
             for page in self._bounded_pages():
-                if not isinstance(page, EncodedPage) or not page:
-                    continue
-                end = b"".join((self._version, self._extracted_at, b"}\n"))
-                lines = (end + self._prefix).join(page.lines)
-                self._writer.write_line(b"".join((self._prefix, lines, end)))
-                self.state_manager.is_flushed = False
-                self.status.extracted += len(page)
-                counter.increment(len(page))
+                if not isinstance(page, EncodedPage):
+                    raise TypeError(f"Stream {self.name} gives a page that is not encoded")
+                if page:
+                    end = b"".join((self._version, self._extracted_at, b"}\n"))
+                    lines = (end + self._prefix).join(page.lines)
+                    self._writer.write_line(b"".join((self._prefix, lines, end)))
+                    self.state_manager.is_flushed = False
+                    self.status.extracted += len(page)
+                    counter.increment(len(page))
                 self._raise_high(page.high)
                 unsaid += len(page)
                 if unsaid >= self.STATE_MSG_FREQUENCY:

@@ -125,6 +125,13 @@ def test_a_page_that_cannot_be_read_leaves_the_bookmark_behind_it() -> None:
     assert "ACTIVATE_VERSION" not in [message["type"] for message in run.messages]
 
 
+def test_an_empty_page_can_move_the_bookmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a source that learns only at the end what all that it read is worth."""
+    monkeypatch.setattr(Rows, "pages", lambda _: iter([EncodedPage([], MOMENT.format(9))]))
+    run = run_tap(TapRows, {})
+    assert (run.records("rows"), bookmark(run.state)) == ([], MOMENT.format(9))
+
+
 def test_max_records_cuts_a_page_and_keeps_the_bookmark_behind_it() -> None:
     run = run_tap(TapSortedRows, {"max_records": 3})
     assert [record["id"] for record in run.records("rows")] == [1, 2, 3]

@@ -13,7 +13,7 @@ from singer import Tables, run_tap, select
 from sqlalchemy import text
 from tap_genius.streams import Rows
 from tap_genius.tap import TapGenius
-from tapkit.errors import ConfigValidationError
+from tapkit.errors import ConfigValidationError, FatalAPIError
 from typing_extensions import Self
 
 if TYPE_CHECKING:
@@ -109,6 +109,35 @@ def test_rows_that_do_not_tell_when_they_changed(empty: Engine, *, index: bool) 
     second = read(empty, "things", tables=["things"], state=first.state)
     assert [record["id"] for record in second.records("things")] == [2, 4, 5]
     assert bookmark(second, "things") == "2024-01-03T00:00:00.000000Z"
+
+
+def test_a_run_that_ends_early_leaves_the_bookmark_at_what_it_read(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a fallback said of rows that were read before."""
+    do(empty, THINGS, "INSERT INTO things VALUES (1, 'a', NULL, '2024-01-01')")
+    first = read(empty, "things", tables=["things"])
+    do(
+        empty,
+        "INSERT INTO things VALUES (2, 'silent', '2024-01-08', NULL)",
+        "INSERT INTO things SELECT seq, 'b', NULL, DATE_ADD('2024-01-01', INTERVAL seq DAY)"
+        " FROM seq_3_to_9",
+    )
+    page = Rows._page
+
+    def break_it(self: Rows, texts: list[bytes]) -> Any:
+        if b'"id":5,' in texts[0]:
+            raise FatalAPIError("the disk is full")
+        return page(self, texts)
+
+    monkeypatch.setattr(Rows, "_page", break_it)
+    second = read(empty, "things", tables=["things"], page_size=3, state=first.state)
+    assert [record["id"] for record in second.records("things")] == [2, 1, 3, 4]
+    assert bookmark(second, "things") == "2024-01-05T00:00:00.000000Z"
+    monkeypatch.undo()
+    third = read(empty, "things", tables=["things"], page_size=3, state=second.state)
+    assert [record["id"] for record in third.records("things")] == [2, *range(4, 10)]
+    assert bookmark(third, "things") == "2024-01-10T00:00:00.000000Z"
 
 
 def test_a_row_from_the_future_does_not_hide_later_changes(empty: Engine) -> None:
