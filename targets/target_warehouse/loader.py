@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from warehouse.history import Counts
 
 from target_warehouse.batch_load import Batch, BatchLoad
-from target_warehouse.encoder import EncodedBatch, Encoder
 from target_warehouse.errors import DatabaseError
-from target_warehouse.fingerprints import Fingerprints
+from target_warehouse.findings import Findings
 from target_warehouse.full_read import FullRead
-from target_warehouse.jsontext import loads
-from target_warehouse.names import FINGERPRINT
+from target_warehouse.prepared import Prepared, StreamPlan, prepare
 from target_warehouse.replacement import Replacement, held_back
 from target_warehouse.run import Received
-from target_warehouse.staging import Staging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,81 +23,17 @@ if TYPE_CHECKING:
     from warehouse.rejects import Reject
 
     from target_warehouse.columns import Column
+    from target_warehouse.encoder import EncodedBatch
     from target_warehouse.run import Run, StreamRun
-    from target_warehouse.table import Table
+    from target_warehouse.staging import Staging
 
-__all__ = ["Loader", "StreamPlan"]
+__all__ = ["Loader"]
 
 logger = logging.getLogger("target-warehouse")
 
-_WARNED: Final = 20
 _WORTH_A_LOOK: Final = 0.2
 """Share of records stored already from which on asking for them costs less than sending them."""
 _UNTIL_NEXT_LOOK: Final = 8  # batches
-_MEANING: Final = (
-    "invalid_dates",
-    "missing_fields",
-    "strict_validation",
-    "undeclared_fields",
-    "validate_records",
-)
-"""Settings that decide what becomes of a record."""
-
-
-@dataclass(frozen=True)
-class StreamPlan:
-    """How the records of one SCHEMA message are to be loaded.
-
-    Attributes:
-        schema: The JSON schema.
-        key_fields: Properties that make up the key.
-        bookmark: Properties by which newer is told from older.
-        scope: Properties of ``x-replace-by``.
-        window: Property of ``x-window``: from some value of it on, a read may be complete.
-        table: Where they go.
-    """
-
-    schema: dict[str, Any]
-    key_fields: Sequence[str]
-    bookmark: Sequence[str]
-    scope: Sequence[str]
-    table: Table
-    window: str = ""
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """What batches need after their table was looked at.
-
-    Attributes:
-        staging: Their temporary table.
-        encoder: Writes what is copied into it.
-        fingerprints: Of the table's rows, where they are kept.
-        looks_up: Whether it makes sense to ask which records are stored already.
-    """
-
-    staging: Staging
-    encoder: Encoder
-    fingerprints: Fingerprints | None
-    looks_up: bool
-
-    def encode(self, batch: Batch) -> EncodedBatch:
-        """Encode all records."""
-        return self.encoder.encode(batch.items, self._extras(batch))
-
-    def encode_unknown(self, cursor: Cursor, batch: Batch) -> EncodedBatch:
-        """Encode those records that are not stored as they came, as far as that can be told."""
-        if not (self.fingerprints and self.looks_up):
-            return self.encode(batch)
-        extras = self._extras(batch)
-        places = self.fingerprints.unknown(cursor, batch.items, extras[FINGERPRINT])
-        return self.encoder.encode(batch.items, extras, places)
-
-    def _extras(self, batch: Batch) -> dict[str, Sequence[Any]]:
-        extras: dict[str, Sequence[Any]] = {"_sdc_extracted_at": batch.extracted}
-        if self.fingerprints:
-            extras[FINGERPRINT] = self.fingerprints.of(batch.items)
-        return {name: extras[name] for name in self.staging.extras}
 
 
 @dataclass
@@ -115,7 +47,7 @@ class _Loaded:
     counts: Counts
     received: Received | None
     found: list[tuple[int, str, str]] = field(default_factory=list)
-    prepared: _Prepared | None = None
+    prepared: Prepared | None = None
     known: float | None = None
 
 
@@ -125,9 +57,9 @@ class Loader:
     def __init__(self, run: Run, stream: StreamRun, plan: StreamPlan) -> None:
         """Plan; the database is not touched before the first batch."""
         self.run, self.stream, self.plan = run, stream, plan
-        self._warnings: Counter[str] = Counter()
-        self._prepared: _Prepared | None = None  # the writing thread's
-        self._ready: _Prepared | None = None  # the reading thread's
+        self.findings = Findings(run.crm_source, stream.name, plan.key_fields)
+        self._prepared: Prepared | None = None  # the writing thread's
+        self._ready: Prepared | None = None  # the reading thread's
         self._is_encoding = False  # in the writing thread, with the one encoder there is
         self._batches_to_next_look = 0
         self._full_read = FullRead(f"received_{stream.number}", plan.table)
@@ -160,7 +92,7 @@ class Loader:
             session.wait()  # for the batch that prepares the table, or the next
         ready = self._ready
         encoded = None
-        if ready and not (ready.looks_up and self._batches_to_next_look == 0):
+        if ready and not (ready.looks_up and self._batches_to_next_look <= 0):
             encoded = ready.encode(batch)
             self._batches_to_next_look -= 1
         self._is_encoding = encoded is None
@@ -174,44 +106,22 @@ class Loader:
             if loaded.known is not None:
                 self._batches_to_next_look = 0 if loaded.known > _WORTH_A_LOOK else _UNTIL_NEXT_LOOK
             self.stream.received = loaded.received
-            self._warn(batch, loaded.found)
+            self.findings.say(batch.items, loaded.found)
             self.run.add(self.stream, loaded.counts)
             done()
 
         session.start(store, stored)
 
-    def _prepare(self, cursor: Cursor) -> _Prepared:
-        plan, config = self.plan, self.run.config
-        plan.table.prepare(cursor, plan.schema["properties"])
-        staging = Staging(
-            f"stage_{self.stream.number}",
-            self._replacement.prepare(cursor) if self._replacement else plan.table,
-            bookmark=[plan.table.columns_of.get(name, name) for name in plan.bookmark],
-            scope=[plan.table.columns_of[name] for name in plan.scope],
-            key_fields=plan.key_fields,
-            force=config["force"],
-            hard_delete=config["hard_delete"],
+    def _prepare(self, cursor: Cursor) -> Prepared:
+        return prepare(
+            cursor,
+            self.plan,
+            self.run.config,
+            number=self.stream.number,
+            into=self._replacement,
+            on_undeclared=self._undeclared,
             sync_started_at=self.run.started_at,
         )
-        staging.drop(cursor)
-        encoder = Encoder(
-            plan.schema,
-            plan.table.columns,
-            plan.key_fields if plan.table.keys else (),
-            validate=config["validate_records"],
-            strict=config["strict_validation"],
-            on_undeclared=self._undeclared,
-            invalid_dates=config["invalid_dates"],
-            extras=staging.extras,
-        )
-        fingerprints = None
-        if staging.table.fingerprinted:
-            policies = {name: config[name] for name in _MEANING}
-            meaning = policies | {"schema": plan.schema, "key": plan.key_fields}
-            name = f"known_{self.stream.number}"
-            fingerprints = Fingerprints(cursor, name, staging.table, meaning)
-        looks_up = bool(fingerprints) and not config["force"] and plan.table.has_rows(cursor)
-        return _Prepared(staging, encoder, fingerprints, looks_up)
 
     def _undeclared(self, name: str) -> None:
         logger.warning(
@@ -224,7 +134,7 @@ class Loader:
         self,
         cursor: Cursor,
         batch: Batch,
-        ready: _Prepared | None,
+        ready: Prepared | None,
         encoded: EncodedBatch | None,
         *,
         again: bool,
@@ -289,7 +199,7 @@ class Loader:
     # Full tables
 
     def _remember(
-        self, cursor: Cursor, prepared: _Prepared, batch: Batch, encoded: EncodedBatch
+        self, cursor: Cursor, prepared: Prepared, batch: Batch, encoded: EncodedBatch
     ) -> Received | None:
         """Note what was received, if anything may be deleted by it later."""
         received = self.stream.received
@@ -392,41 +302,3 @@ class Loader:
                 "The connection broke, or the key changed, while load_method overwrite gathered"
                 f" the rows of {self.stream.name}; the table stays as it was. Run again."
             )
-
-    # Warnings
-
-    def _warn(self, batch: Batch, found: list[tuple[int, str, str]]) -> None:
-        for place, name, reason in found:
-            self._warnings[name] += 1
-            if self._warnings[name] > _WARNED:
-                continue
-            item = batch.items[place]
-            record = item if isinstance(item, dict) else loads(bytes(item))
-            key = _printable(
-                ", ".join(f"{field}={record.get(field)}" for field in self.plan.key_fields)
-            )
-            value = _printable(str(record.get(name)))
-            if reason == "Failed to parse datetime value":
-                logger.warning(
-                    "%s: '%.20s' in field '%s' for %s %s",
-                    reason, value, name, self.run.crm_source, key.removeprefix("id="),
-                )  # fmt: skip
-            else:
-                logger.warning(
-                    "Validation warning for field '%s' with value '%.3s…' (Record: %s): %s",
-                    name, value, key, reason,
-                )  # fmt: skip
-
-    def finish(self) -> None:
-        """Say how many warnings were only counted."""
-        for name, count in self._warnings.items():
-            if count > _WARNED:
-                logger.warning(
-                    "%d more warnings for field '%s' of %s", count - _WARNED, name, self.stream.name
-                )
-        self._warnings.clear()
-
-
-def _printable(text: str) -> str:
-    """Escape lone surrogates, which no log file can hold."""
-    return text.encode("utf-8", "backslashreplace").decode()

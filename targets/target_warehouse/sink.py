@@ -15,9 +15,10 @@ from target_warehouse.batch_load import Batch
 from target_warehouse.connector import WarehouseConnector
 from target_warehouse.errors import BadInputError
 from target_warehouse.jsontext import loads
-from target_warehouse.loader import Loader, StreamPlan
+from target_warehouse.loader import Loader
 from target_warehouse.moments import parse_datetime
 from target_warehouse.names import EXTRA, column_name, identifier
+from target_warehouse.prepared import StreamPlan
 from target_warehouse.settings import table_schema
 from target_warehouse.table import METADATA, Table
 

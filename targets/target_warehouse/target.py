@@ -183,7 +183,7 @@ class TargetWarehouse(SQLTarget):
             if complete and stream.report.get("status") != "failed":
                 sink.loader.ensure_table()
                 self._delete_unseen(stream, sink)
-            sink.loader.finish()
+            sink.loader.findings.finish()
         if complete:
             stream.bookmark_after = self._bookmarks.get(stream.name)
         self.run.close(stream)

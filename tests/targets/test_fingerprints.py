@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from target_warehouse import loader
 from target_warehouse.encoder import Encoder
+from target_warehouse.fingerprints import Fingerprints
 
 PROPERTIES = {
     "id": {"type": "integer"},
@@ -173,9 +173,9 @@ def test_some_keys_have_no_fingerprints(wh, messages, key, schema, values):
 
 def test_where_nothing_is_known_few_are_asked_for(wh, messages, monkeypatch):
     asked = []
-    unknown = loader.Fingerprints.unknown
+    unknown = Fingerprints.unknown
     monkeypatch.setattr(
-        loader.Fingerprints,
+        Fingerprints,
         "unknown",
         lambda self, cursor, items, hashes: (
             asked.append(len(items)) or unknown(self, cursor, items, hashes)
