@@ -123,7 +123,8 @@ class Table(FileStream):
         else:
             return
         version = (self._stream_version or self._initialized_at) + 1
-        self._stream_version = version if self.reads_everything else None
+        whole = self.reads_everything and self.get_batch_config(self.config) is None
+        self._stream_version = version if whole else None
         self._announce()
         yield from self.pages()  # once more for each column at most
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import lzma
 import os
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +21,6 @@ from tapkit.errors import ConfigValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 PEOPLE = "id,name\n1,Ann\n2,Bob\n"
 ANN = {"id": 1, "name": "Ann", "sync_issues": None}
@@ -100,6 +101,12 @@ class TestForms:
         with zipfile.ZipFile(tmp_path / "p.zip", "a") as archive:
             archive.writestr("other.csv", PEOPLE)
         assert "p.zip: The archive holds 2 files; it must be one" in error(tap(tmp_path / "p.zip"))
+        with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+            archive.writestr("p.csv", PEOPLE)
+        content = bytearray((tmp_path / "p.zip").read_bytes())
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+        (tmp_path / "p.zip").write_bytes(content)
+        assert "p.zip: The archive is encrypted" in error(tap(tmp_path / "p.zip"))
 
     def test_quotes_line_breaks_and_delimiters(self, file: Any) -> None:
         path = file('id;name\n1;"An""n; the\nfirst"\n2;Bob\n')
@@ -369,6 +376,29 @@ class TestTypes:
         # The next run knows: nothing is sampled, sent or widened again.
         again = tap(path, run.state)
         assert (rows(again), types(again)["ratio"]) == ([], "string")
+
+    def test_batch_files_hold_all_values_too(self, file: Any, tmp_path: Path) -> None:
+        lines = [f"{n},{n}" for n in range(2500)]
+        config = {
+            **settings(file("\n".join(["id,code", *lines, "2500,x"]))),
+            "batch_config": {
+                "encoding": {"format": "jsonl", "compression": "gzip"},
+                "storage": {"root": f"file://{tmp_path}"},
+            },
+        }
+        run = run_tap(TapFiles, config)
+        assert run.error is None
+        files = [
+            Path(name.removeprefix("file://"))
+            for message in run.messages
+            if message["type"] == "BATCH"
+            for name in message["manifest"]
+        ]
+        lines = [line for it in files for line in gzip.decompress(it.read_bytes()).splitlines()]
+        read = list(map(json.loads, lines))
+        codes = {row["id"]: row["code"] for row in read}
+        assert codes == {**{n: str(n) for n in range(2500)}, 2500: "x"}
+        assert "ACTIVATE_VERSION" not in {message["type"] for message in run.messages}
 
     def test_fractions_need_no_second_read(self, file: Any) -> None:
         lines = [f"{n},{n}" for n in range(3000)]

@@ -28,6 +28,9 @@ CHUNK: Final = 1 << 18
 LONGEST: Final = 1 << 26
 """Characters of a line at most; more means that it is no text, or that a quote is missing."""
 
+ENCRYPTED: Final = 1
+"""The bit by which a zip archive tells that a file in it is encrypted."""
+
 BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -51,7 +54,6 @@ zstd: Final = _zstd()
 DAMAGES: tuple[type[Exception], ...] = (
     EOFError,
     OSError,
-    RuntimeError,
     lzma.LZMAError,
     zipfile.BadZipFile,
     zlib.error,
@@ -76,6 +78,8 @@ class _Member(io.BufferedReader):
             ]
             if len(names) != 1:
                 raise FileProblem(f"The archive holds {len(names)} files; it must be one")
+            if names[0].flag_bits & ENCRYPTED:
+                raise FileProblem("The archive is encrypted")
             super().__init__(cast("io.RawIOBase", archive.open(names[0])), CHUNK)
             self._stack = stack.pop_all()
 
