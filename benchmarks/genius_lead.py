@@ -266,7 +266,7 @@ def environment(folder: Path, mariadb: MariaDB, which: str, url: str) -> dict[st
 
 
 @click.command()
-@click.option("--rows", "count", default=1_000_000, show_default=True)
+@click.option("--rows", "count", default=1_000_000, show_default=True, help="Some ten thousands.")
 @click.option("--runs", default=3, show_default=True, help="Of which medians are shown.")
 @click.option("--table", "tables", multiple=True, type=click.Choice([*STREAMS]), default=[*STREAMS])
 @click.option(
@@ -278,6 +278,8 @@ def environment(folder: Path, mariadb: MariaDB, which: str, url: str) -> dict[st
 )
 def main(count: int, runs: int, tables: tuple[str, ...], peers: tuple[str, ...]) -> None:
     """Compare."""
+    if count % MADE or count < 2 * MADE:
+        raise click.ClickException(f"--rows has to be a multiple of {MADE}, and two of it at least")
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
