@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import and_, select, text
 from tapkit.errors import PageLoop
+from tapkit.keyset import behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +46,7 @@ def groups(
     """
     after: tuple[Any, ...] | None = None
     while True:
-        where = condition if after is None else and_(condition, _beyond(order, after))
+        where = condition if after is None else and_(condition, behind(order, after))
         query = select(text("t.*")).select_from(source).where(where).order_by(*order).limit(size)
         count = 0
         group: list[Row] = []
@@ -70,16 +71,3 @@ def groups(
             size *= 2
             if size > 1 << 24:
                 raise PageLoop("Paging does not end: too many rows with the same place")
-
-
-def _beyond(order: Sequence[ColumnElement[Any]], after: tuple[Any, ...]) -> ColumnElement[bool]:
-    """The rows that are sorted behind a place: (a, b) > (x, y), for every database."""
-    steps = [
-        and_(
-            *(one == value for one, value in zip(order[:n], after, strict=False)),
-            order[n] > after[n],
-        )
-        for n in range(len(order))
-        if after[n] is not None
-    ]
-    return or_(*steps)

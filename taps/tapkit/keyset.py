@@ -22,7 +22,8 @@ def behind(order: Sequence[ColumnElement[Any]], position: Sequence[Any]) -> Colu
 
     Args:
         order: What the rows are sorted by, ascending.
-        position: Its values for the row before the page.
+        position: Its values for the row before the page. None stands for a null that the terms
+            before it tell apart: no row is sorted behind it by that term.
     """
     return or_(
         *(
@@ -31,5 +32,6 @@ def behind(order: Sequence[ColumnElement[Any]], position: Sequence[Any]) -> Colu
                 it > position[place],
             )
             for place, it in enumerate(order)
+            if position[place] is not None
         )
     )

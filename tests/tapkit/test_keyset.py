@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    column,
+    create_engine,
+    insert,
+    select,
+)
 from tapkit.keyset import behind
 
 
@@ -25,3 +35,11 @@ def test_pages_of_any_size_have_each_row_once() -> None:
                 after = query.where(behind([*things.columns], page[-1]))
                 page = connection.execute(after).all()
             assert found == rows
+
+
+def test_no_row_is_behind_a_null_by_that_term() -> None:
+    is_null, value, key = (column(name) for name in ("is_null", "value", "key"))
+    text = str(behind([is_null, value, key], [1, None, "k"]).compile())
+    assert text == (
+        "is_null > :is_null_1 OR is_null = :is_null_2 AND value IS NULL AND key > :key_1"
+    )
