@@ -62,6 +62,8 @@ class Reader(GenericSingerReader[bytes]):
     def deserialize_json(self, line: bytes) -> dict[str, Any]:
         try:
             message = loads(line)
+        except RecursionError:
+            raise BadInputError("A line of the input is nested too deeply") from None
         except ValueError as error:
             raise BadInputError(
                 f"A line of the input is not JSON: {type(error).__name__}"
@@ -88,7 +90,7 @@ class Reader(GenericSingerReader[bytes]):
             for line in self._lines(file_input):
                 try:
                     message = decode(line)
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, RecursionError):
                     if line.strip():
                         counts[self._process(line, callbacks)] += 1
                     continue

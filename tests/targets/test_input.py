@@ -112,6 +112,10 @@ def test_flattening(wh, messages):
     [
         ('{"type": "RECORD", "stream": "s"}', "A RECORD message lacks record"),
         ('{"type": "RECORD", "stream": "s", "record": {"v": "secret', "is not JSON"),
+        (
+            '{"type": "RECORD", "stream": "s", "record": {"v": %s}}' % ("[" * 9**5 + "]" * 9**5),
+            "nested too deeply",
+        ),
         ('["secret"]', "is not a Singer message"),
         ('{"type": "WISH"}', "an unknown message type"),
         ('{"stream": "s"}', "A Singer message lacks type"),
