@@ -112,11 +112,13 @@ class Fingerprints:
             self.name, names([SEQUENCE, *self.table.keys, FINGERPRINT]), COPY_OPTIONS
         )
         cursor.copy_expert(copy, BytesIO(text + b"\n" if rows else b""))
+        # OFFSET 0 makes it a look into the index for each key, rather than a walk through the table
+        # for each batch.
         cursor.execute(
             sql.SQL(
                 "DELETE FROM {sent} AS sent WHERE NOT EXISTS (SELECT FROM {table} AS stored"
-                " WHERE {same} AND stored.{hash} # stored.xmin::text::bigint = sent.{hash})"
-                " RETURNING {place}"
+                " WHERE {same} AND stored.{hash} # stored.xmin::text::bigint = sent.{hash}"
+                " OFFSET 0) RETURNING {place}"
             ).format(
                 sent=self.name,
                 table=self.table.sql,
