@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import logging
@@ -101,6 +102,50 @@ class TestWeb:
         run = tap(f"{api.url}/a.csv")
         assert rows(tap(f"{api.url}/a.csv", run.state)) == ROWS
 
+    def test_a_file_changed_within_the_second_of_the_answer_is_read_again(self, api: Api) -> None:
+        at = {"Last-Modified": "Sat, 21 Nov 2026 00:00:00 GMT"}
+        api.answer = lambda _: Answer(PEOPLE, headers={**at, "Date": at["Last-Modified"]})
+        first = tap(f"{api.url}/a.csv")
+        later = "Sat, 21 Nov 2026 00:00:01 GMT"
+        api.answer = lambda _: Answer(PEOPLE, headers={**at, "Date": later})
+        second = tap(f"{api.url}/a.csv", first.state)
+        assert rows(second) == ROWS
+        api.answer = lambda _: Answer(status=304)
+        assert rows(tap(f"{api.url}/a.csv", second.state)) == []
+
+    def test_redirections_are_followed_without_credentials_for_other_hosts(self, api: Api) -> None:
+        with serving() as other:
+            serve(other, {"/b.csv": PEOPLE})
+            there = {"/a.csv": "/moved.csv", "/moved.csv": f"{other.url}/b.csv?signature=x"}
+
+            def answer(request: Request) -> Answer:
+                return Answer(status=302, headers={"Location": there[request.path]})
+
+            api.answer = answer
+            run = tap(f"{api.url}/a.csv", access_token=TOKEN)
+            assert [row["id"] for row in rows(run)] == [1, 2]
+            assert list(run.state["bookmarks"]["people"]["files"]) == [f"{api.url}/a.csv"]
+            assert all("Authorization" in request.headers for request in api.requests)
+            assert not any("Authorization" in request.headers for request in other.requests)
+            assert other.requests[-1].query == {"signature": "x"}
+            assert rows(tap(f"{api.url}/a.csv", run.state, access_token=TOKEN)) == []
+        there["/moved.csv"] = "/a.csv"
+        assert "is redirected more than 5 times" in error(tap(f"{api.url}/a.csv"))
+
+    def test_one_host_by_two_schemes(self, api: Api) -> None:
+        serve(api, {"/a.csv": PEOPLE})
+        secure = api.url.replace("http:", "https:")
+        assert "No whole answer" in error(tap([f"{api.url}/a.csv", f"{secure}/a.csv"], max_tries=1))
+        assert {request.path for request in api.requests} == {"/a.csv"}
+        assert len(api.requests) == 2
+
+    def test_paths_that_differ_in_their_query_are_not_taken_for_one_file(self, api: Api) -> None:
+        serve(api, {"/a.csv": PEOPLE})
+        run = tap([f"{api.url}/a.csv?part=1{TOKEN}", f"{api.url}/a.csv?part=2"])
+        assert "differ behind the question mark; they need streams of their own" in error(run)
+        assert TOKEN not in error(run)
+        assert rows(tap([f"{api.url}/a.csv", f"{api.url}/a.csv"])) == ROWS
+
     def test_compressed_files(self, api: Api) -> None:
         archive = BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
@@ -141,8 +186,10 @@ class TestWeb:
         assert api.requests[-1].headers["Authorization"] == f"Bearer {TOKEN}"
         rows(tap(f"{api.url}/a.csv", username="ann", password=TOKEN))
         assert api.requests[-1].headers["Authorization"].startswith("Basic ")
-        signed = api.url.replace("://", f"://ann:{TOKEN}@") + f"/a.csv?signature={TOKEN}"
+        signed = api.url.replace("://", f"://ann%40x:{TOKEN}@") + f"/a.csv?signature={TOKEN}"
         run = tap(signed)
+        basic = base64.b64encode(f"ann@x:{TOKEN}".encode()).decode()
+        assert api.requests[-1].headers["Authorization"] == f"Basic {basic}"
         assert rows(run) == ROWS
         assert api.requests[-1].query == {"signature": TOKEN}
         assert list(run.state["bookmarks"]["people"]["files"]) == [f"{api.url}/a.csv"]

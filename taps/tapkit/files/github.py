@@ -71,7 +71,7 @@ class GitHubPlace(Place):
         if not (owner and repo and self._pattern):
             what = f"'{path}' must have the form github://owner/repo/path?ref=branch."
             raise ConfigValidationError(what, errors=[what])
-        self._ref = parse_qs(f"ref={query}").get("ref", [""])[0]
+        self.variant = self._ref = parse_qs(f"ref={query}").get("ref", [""])[0]
         self._repo = f"{owner}/{repo}"
         options = files.options
         self._token = options.github_token

@@ -92,7 +92,10 @@ class Place(ABC):
 
     Attributes:
         shown: The path as it may stand in logs.
+        variant: Tells files apart that have one name, as that leaves it out.
     """
+
+    variant: str = ""
 
     def __init__(self, path: str, files: Files) -> None:
         self.path = path

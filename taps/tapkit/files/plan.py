@@ -62,7 +62,12 @@ def make_plan(
     if not found and not may_be_empty:
         raise FileProblem(f"No file matches {', '.join(place.shown for place in places)}")
     found.sort(key=lambda it: it[:3])
-    all_files = {name: (place, file) for _, _, name, place, file in found}
+    all_files: dict[str, tuple[Place, FileInfo]] = {}
+    for _, _, name, place, file in found:
+        if name in all_files and all_files[name][0].variant != place.variant:
+            what = "is named by paths that differ behind the question mark; they need streams"
+            raise FileProblem(f"{name} {what} of their own")
+        all_files[name] = place, file
     gone = [name for name in known if name not in all_files]
     files = [it for it in all_files.values() if not it[1].modified or it[1].modified >= start]
     changed = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, BinaryIO, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from urllib.parse import unquote, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Download", "WebPlace", "info_of", "opened"]
 
+REDIRECTIONS: Final = 5
+"""How often one request is sent on."""
+
 
 class Unsigned(Auth):
     """No credentials, or a name and a password."""
@@ -33,6 +36,13 @@ class Unsigned(Auth):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return self._basic(request) if self._basic else request
+
+
+class WebClient(Client):
+    """Gives redirections to the place, which knows where its credentials may go."""
+
+    def classify(self, response: requests.Response) -> Exception | None:
+        return None if response.is_redirect else super().classify(response)
 
 
 class WebPlace(Place):
@@ -48,9 +58,10 @@ class WebPlace(Place):
         host = self._parts.netloc.rpartition("@")[2]
         self._base = f"{self._parts.scheme}://{host}"
         self._name = f"{self._base}{self._parts.path}"
+        self.variant = self._parts.query
         self._client = files.clients.setdefault(
-            f"{self._parts.netloc}",
-            Client(self._base, self._auth(), max_tries=files.options.max_tries),
+            f"{self._parts.scheme}://{self._parts.netloc}",
+            WebClient(self._base, self._auth(), max_tries=files.options.max_tries),
         )
 
     def find(self, known: Mapping[str, str | None]) -> list[FileInfo]:
@@ -69,15 +80,35 @@ class WebPlace(Place):
 
     def _get(self, headers: Mapping[str, str]) -> requests.Response:
         wanted = {"Accept": "*/*", "Accept-Encoding": "identity", **headers}
+        client, url = self._client, self._parts
         try:
-            return self._client.open(self._parts.path or "/", self._parts.query, headers=wanted)
+            for _ in range(REDIRECTIONS + 1):
+                response = client.open(url.path or "/", url.query, headers=wanted)
+                if not response.is_redirect:
+                    return response
+                response.close()
+                url = urlsplit(urljoin(response.url, response.headers["Location"]))
+                client = self._client_at(f"{url.scheme}://{url.netloc.rpartition('@')[2]}")
         except NotFound as error:
             raise FileProblem(f"There is no file {self._name}") from error
+        raise FileProblem(f"{self._name} is redirected more than {REDIRECTIONS} times")
+
+    def _client_at(self, base: str) -> Client:
+        """The client for a host that an answer names; credentials stay with their own host."""
+        if base == self._base:
+            return self._client
+        session = requests.Session()
+        is_other = session.should_strip_auth(self._base, base)  # type: ignore[no-untyped-call]
+        auth = Unsigned() if is_other else self._auth()
+        return self.files.clients.setdefault(
+            f"{self._parts.netloc} → {base}",
+            WebClient(base, auth, max_tries=self.files.options.max_tries),
+        )
 
     def _auth(self) -> Auth:
         options: FileOptions = self.files.options
         if self._parts.username:
-            return Unsigned(self._parts.username, self._parts.password)
+            return Unsigned(unquote(self._parts.username), unquote(self._parts.password or ""))
         if options.access_token:
             return BearerAuth(options.access_token)
         return Unsigned(options.username, options.password)
@@ -129,6 +160,8 @@ def info_of(name: str, response: requests.Response) -> FileInfo:
         modified = dates.text(parsedate_to_datetime(moment)) if moment else None
     except (TypeError, ValueError):
         modified = None
-    version = etag or (f"modified {moment}" if moment else None)
+    # Within one second a file may change twice (RFC 9110, section 8.8.2.2).
+    is_sure = moment != response.headers.get("Date")
+    version = etag or (f"modified {moment}" if moment and is_sure else None)
     length = response.headers.get("Content-Length", "")
     return FileInfo(name, version, modified, int(length) if length.isdecimal() else None)
