@@ -33,18 +33,17 @@ class Columns:
     Args:
         settings: Those of the stream.
         layout: What to do about headings that are not declared.
-        keys: The key columns.
 
     Attributes:
+        keys: The key columns, which the settings may call by their headings.
         kinds: Column → inferred type, None for one that has had no value yet.
     """
 
-    def __init__(self, settings: Mapping[str, Any], layout: Layout, keys: Sequence[str]) -> None:
+    def __init__(self, settings: Mapping[str, Any], layout: Layout) -> None:
         declared: Mapping[str, Any] = settings.get("columns") or {}
         self.stream = settings["name"]
         self.layout = layout
         self.kinds: dict[str, str | None] = {}
-        self._keys = [key for key in keys if key not in {FILE, ROW}]
         self._naming = settings.get("naming") or "snake"
         self._left_out = {name for name, wanted in declared.items() if wanted is None}
         self._types: dict[str, str] = {}
@@ -52,6 +51,9 @@ class Columns:
         for name, wanted in declared.items():
             if wanted is not None:
                 self._declare(name, wanted)
+        given = settings.get("key") or (FILE, ROW)
+        self.keys = tuple(key if key in {FILE, ROW} else self._column(key) for key in given)
+        self._keys = [key for key in self.keys if key not in {FILE, ROW}]
 
     def _declare(self, name: str, wanted: Any) -> None:
         entry = {"type": wanted} if isinstance(wanted, str) else wanted
@@ -100,19 +102,27 @@ class Columns:
         Raises:
             FileProblem: It is not declared, and the settings want no other.
         """
+        name = self._column(heading)
+        declared = self.declared
+        if name in declared:
+            return name
+        if name in self._left_out:
+            return None
+        if declared and name not in self._keys:
+            if self.layout.extra_headings == "fail":
+                raise FileProblem(f"heading '{heading}' is not declared in columns")
+            if self.layout.extra_headings == "ignore":
+                return None
+        return name
+
+    def _column(self, heading: str) -> str:
+        """The column that a heading would be, if it is one."""
         plain = heading.strip()
         name = self._of.get(plain.lower()) or self._of.get(snake(plain))
         if name is None:
             name = snake(plain) if self._naming == "snake" else plain.replace(".", "_")
             name = name or plain
             name = f"file_{name}" if name in RESERVED or name.startswith("_sdc_") else name
-            if name in self._left_out:
-                return None
-            if self.declared and name not in {*self.declared, *self._keys}:
-                if self.layout.extra_headings == "fail":
-                    raise FileProblem(f"heading '{heading}' is not declared in columns")
-                if self.layout.extra_headings == "ignore":
-                    return None
         return name
 
     def names(self, headings: Sequence[str]) -> list[str | None]:

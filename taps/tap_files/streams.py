@@ -62,8 +62,8 @@ class Table(FileStream):
     def __init__(self, tap: Tap, settings: Mapping[str, Any], files: Files) -> None:
         self.settings = settings
         self.layout = Layout.from_settings(settings)
-        self._key = tuple(settings.get("key") or (FILE, ROW))
-        self._columns = Columns(settings, self.layout, self._key)
+        self._columns = Columns(settings, self.layout)
+        self._key = self._columns.keys
         self.fields = self._fields()
         paths = settings["path"]
         super().__init__(tap, [paths] if isinstance(paths, str) else paths, files, settings["name"])

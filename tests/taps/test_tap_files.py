@@ -116,7 +116,10 @@ class TestForms:
         settings = {"delimiter": "|", "quote": "'", "escape": "\\"}
         assert [row["name"] for row in rows(tap(path, **settings))] == ["An'n' x", "B|b"]
         path = file('id,name\n1,"Ann\n2,Bob"\n')
-        assert [row["name"] for row in rows(tap(path, quote=None))] == ['"Ann', 'Bob"']
+        for none in (None, ""):
+            assert [row["name"] for row in rows(tap(path, quote=none))] == ['"Ann', 'Bob"']
+        usual = dict.fromkeys(("encoding", "skip_lines", "null_values"))
+        assert rows(tap(file(PEOPLE), **usual)) == [ANN, BOB]
 
     def test_lines_before_the_headings_and_files_without_any(self, file: Any) -> None:
         path = file(f"Report\nof today\n{PEOPLE}")
@@ -130,6 +133,10 @@ class TestForms:
         run = tap(latin, undecodable="replace")
         assert rows(run)[0]["name"] == "Zo\ufffd"
         assert run.statuses["people"]["warnings"] == 1
+        for wrong in ("klingon", "hex"):
+            run = tap(latin, encoding=wrong)
+            assert f"Setting encoding is '{wrong}', which is none" in str(run.error)
+            assert isinstance(run.error, ConfigValidationError)
         marked = file(b"\xef\xbb\xbf" + "id,name\n1,Zoë\n".encode())
         assert rows(tap(marked, encoding="cp1252"))[0]["name"] == "Zoë"
 
@@ -206,6 +213,10 @@ class TestHeadings:
         columns = {"id": {"heading": ["Number", "ID"]}, "name": {"heading": "full name"}}
         (row,) = rows(tap(path, columns=columns, extra_headings="ignore"))
         assert row == ANN
+        (row,) = rows(
+            tap(path, columns={"name": {"heading": "full name"}}, key=["ID", "Full Name"])
+        )
+        assert (row["id"], row["name"]) == (1, "Ann")
         (row,) = rows(tap(path, columns={"full_name": None, "a_b": None}))
         assert row.keys() == {"id", "file_sync_issues", "column_4", "sync_issues"}
 
@@ -215,7 +226,9 @@ class TestHeadings:
         run = tap(path, columns=columns)
         assert error(run).endswith("people.csv: headings are missing for name")
         assert run.records("people") == []
-        assert rows(tap(path, columns=columns, missing_headings="null")) == [{**ANN, "name": None}]
+        for null in ("null", None):  # as YAML reads it
+            run = tap(path, columns=columns, missing_headings=null)
+            assert rows(run) == [{**ANN, "name": None}]
         assert "missing for key" in error(tap(path, key=["key"], missing_headings="null"))
 
     def test_extra(self, file: Any) -> None:

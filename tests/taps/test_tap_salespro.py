@@ -394,7 +394,7 @@ class TestExports:
     def test_users(self, tmp_path: Path) -> None:
         path = tmp_path / "users.csv"
         path.write_text(self.USERS)
-        config = {"users_path": str(path), "export_layout": {"missing_headings": "null"}}
+        config = {"users_path": str(path), "export_layout": {"missing_headings": None}}
         first = run_tap(TapSalesPro, config)
         ann, bob = rows(first, "users")
         assert {name: value for name, value in ann.items() if value is not None} == {
@@ -421,6 +421,9 @@ class TestExports:
         config = {"offices_path": str(path), "export_layout": {"missing_headings": "null"}}
         (row,) = rows(run_tap(TapSalesPro, config), "offices")
         assert (row["office_id"], row["name"], row["company_id"]) == ("o1", "North", None)
+        path.write_text("another,export\nx,y\n")
+        run = run_tap(TapSalesPro, config)
+        assert "headings are missing: objectId" in run.statuses["offices"]["error"]
 
 
 class TestAthena:

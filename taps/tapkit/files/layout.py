@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
+from tapkit.errors import ConfigValidationError
 from tapkit.files.places import FileOptions
 from tapkit.files.text import COMPRESSIONS
 from tapkit.settings import secret
@@ -44,15 +45,33 @@ class Layout:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Layout:
-        """The layout that the settings of a stream ask for."""
-        names = cls.__dataclass_fields__.keys() & settings.keys()
-        values: dict[str, Any] = {name: settings[name] for name in names}
-        for name, value in values.items():
-            values[name] = tuple(value) if isinstance(value, list) else value
+        """The layout that the settings of a stream ask for; null stands for a default.
+
+        Raises:
+            ConfigValidationError: Python knows no such encoding.
+        """
+        values: dict[str, Any] = {}
+        for name in cls.__dataclass_fields__.keys() & settings.keys():
+            value = settings[name]
+            if value is not None:
+                values[name] = tuple(value) if isinstance(value, list) else value
+        if "quote" in settings:
+            values["quote"] = settings["quote"] or None
+        if settings.get("missing_headings", "") is None:
+            values["missing_headings"] = "null"  # which YAML reads so
+        _check_encoding(values.get("encoding", "auto"))
         return cls(**values)
 
 
-def _choice(name: str, title: str, options: tuple[str, ...], text: str) -> th.Property[Any]:
+def _check_encoding(name: str) -> None:
+    try:
+        _ = name == "auto" or "a".encode(name)
+    except (LookupError, ValueError):
+        what = f"Setting encoding is '{name}', which is none that Python knows."
+        raise ConfigValidationError(what, errors=[what]) from None
+
+
+def _choice(name: str, title: str, options: tuple[str | None, ...], text: str) -> th.Property[Any]:
     default = getattr(Layout, name)
     return th.Property(
         name,
@@ -127,8 +146,8 @@ def layout_settings() -> list[th.Property[Any]]:
         _choice(
             "missing_headings",
             "Missing headings",
-            ("fail", "null"),
-            "For declared and key columns.",
+            ("fail", "null", None),
+            "For declared columns; a key column is always needed.",
         ),
         _choice(
             "extra_headings",

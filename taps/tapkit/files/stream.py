@@ -91,8 +91,10 @@ class FileStream(Stream):
         Raises:
             FileProblem: They do not fit.
         """
-        wanted = {field.source for field in self.table} - {FILE, ROW, DELETED_AT.name}
-        if self.layout.missing_headings == "fail" and (missing := wanted - {*headings}):
+        always = {*self.table.fields} if self.layout.missing_headings == "fail" else set()
+        needed = always | {*self.primary_keys}
+        wanted = {field.source for field in self.table if field.name in needed}
+        if missing := wanted - {FILE, ROW, DELETED_AT.name, *headings}:
             raise FileProblem(f"headings are missing: {', '.join(sorted(missing))}")
         if twice := {heading for heading in headings if headings.count(heading) > 1}:
             raise FileProblem(f"headings that come twice: {', '.join(sorted(twice))}")
