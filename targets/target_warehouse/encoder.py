@@ -171,7 +171,17 @@ class Encoder:
         return batch
 
     def _encode_chunk(
-        self, places: Iterable[int], items: Sequence[Item], batch: EncodedBatch
+        self, places: Sequence[int], items: Sequence[Item], batch: EncodedBatch
+    ) -> None:
+        try:
+            rows = list(map(self._decode, map(items.__getitem__, places)))  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+            self._encode_each(places, items, batch)
+        else:
+            self._encode_rows(places, rows, items, batch)
+
+    def _encode_each(
+        self, places: Sequence[int], items: Sequence[Item], batch: EncodedBatch
     ) -> None:
         rows: list[Any] = []
         good: list[int] = []
@@ -205,7 +215,7 @@ class Encoder:
 
     def _encode_rows(
         self,
-        places: list[int],
+        places: Sequence[int],
         rows: list[msgspec.Struct],
         items: Sequence[Item],
         batch: EncodedBatch,
@@ -226,7 +236,7 @@ class Encoder:
             batch.keys.update(keys)
 
     def _encode_checked(
-        self, places: list[int], rows: list[Any], extras: Extras
+        self, places: Sequence[int], rows: list[Any], extras: Extras
     ) -> tuple[bytes, Iterable[Any]]:
         issues, *columns = zip(*map(self._columns_of, rows), strict=True)
         for (name, check), values in zip(self._checks, columns, strict=False):

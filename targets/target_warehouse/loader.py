@@ -60,6 +60,7 @@ class Loader:
         self.findings = Findings(run.crm_source, stream.name, plan.key_fields)
         self._prepared: Prepared | None = None  # the writing thread's
         self._ready: Prepared | None = None  # the reading thread's
+        self._has_begun = False
         self._is_encoding = False  # in the writing thread, with the one encoder there is
         self._batches_to_next_look = 0
         self._full_read = FullRead(f"received_{stream.number}", plan.table)
@@ -73,6 +74,21 @@ class Loader:
         self.run.session.wait()
         if self._prepared is None:
             self.run.session.transaction(lambda cursor, _: self._prepare(cursor))
+
+    def begin(self) -> None:
+        """Look at the table while the records of a large first batch are still being read."""
+        if self._has_begun or self.run.dry:
+            return
+        self._has_begun = True
+
+        def work(cursor: Cursor, _: bool) -> Prepared:  # noqa: FBT001
+            self._prepared = self._prepare(cursor)
+            return self._prepared
+
+        def done(prepared: Prepared) -> None:
+            self._ready = prepared
+
+        self.run.session.start(work, done)
 
     def load(self, batch: Batch, done: Callable[[], None]) -> None:
         """Begin to store a batch, its rejects and its counters, or nothing of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 from singer_sdk.exceptions import InvalidJSONSchema
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WarehouseSink"]
 
-_FIRST_BATCH: Final = 500
-"""Rows of a stream's first batch, which prepares the table and holds up those behind it."""
-
 
 class WarehouseSink(SQLSink[WarehouseConnector]):
     """Buffers records as they came and hands them to the loader batch by batch."""
@@ -59,7 +56,7 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         self._under_way: int | None = None
         self._opened = False
         self._places: list[int] = []
-        self._rows = min(_FIRST_BATCH, target.config["batch_size_rows"])
+        self._rows: int = target.config["batch_size_rows"]
         self._keeps_extracted = bool(target.config["add_record_metadata"])
 
     def open(self) -> None:
@@ -229,5 +226,4 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
 
     def mark_drained(self) -> None:
         self.batch = Batch()
-        self._rows = self._target.config["batch_size_rows"]
         super().mark_drained()

@@ -254,10 +254,10 @@ class TargetWarehouse(SQLTarget):
 
     def _process_record_message(self, message: RecordMessage) -> None:  # type: ignore[override]
         self._read += 1
-        item = cast("Item", message.record)
         if sink := self._direct.get(message.stream):
-            self._add(sink, item, message)
+            self._add(sink, message.record, message)
             return
+        item = cast("Item", message.record)
         if message.stream not in self.mapper.stream_maps:
             raise RecordsWithoutSchemaException(
                 f"A record of stream '{message.stream}' came before its schema"
@@ -365,6 +365,8 @@ class TargetWarehouse(SQLTarget):
         for sink in self._sinks.values():
             if sink.batch.items and sink.batch.started <= oldest:
                 self._drain(sink)
+            elif sink.batch.size >= self._most_bytes // 8:
+                sink.loader.begin()
 
     def advance(self) -> None:
         """Send the newest state of which all records are committed."""
