@@ -45,7 +45,9 @@ UNBOUNDED = {
 """What lets a statement last as long as the target needs, in MariaDB and in MySQL."""
 
 LOST = {1053, 1152, 1158, 1159, 1160, 1161, 1184, 1205, 1213, 1927, 2002, 2003, 2006, 2013, 2055}
-"""Errors that pass: the connection broke, the server restarts, a lock was not to be had."""
+LOST |= {1040, 1203, 1226, 1412}
+"""Errors that pass: the connection broke, the server restarts, a lock or a connection was not to be
+had, a table was altered after the view of it was made."""
 REFUSED = {1044, 1045, 1049, 1130, 1251, 1396, 1698, 1820, 1862, 2026, 2059, 2061, 3118, 4151}
 """Errors that the next try would only repeat: credentials (1862: the password has expired), the
 database's name, TLS."""

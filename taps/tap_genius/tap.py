@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from singer_sdk import typing as th
 from singer_sdk.exceptions import DiscoveryError
+from tapkit.errors import ConfigValidationError
 from tapkit.settings import common_settings, secret
 from tapkit.tap import Tap
 
@@ -157,7 +158,14 @@ class TapGenius(Tap):
             raise DiscoveryError(str(error)) from None
         finally:
             self.database.close()
-        return [Rows(self, entity, tables[entity.table]) for entity in self._entities(tables)]
+        streams = [Rows(self, it, tables[it.table]) for it in self._entities(tables)]
+        if not streams:
+            what = (
+                f"Database '{self.config['database']}' has no table to read, or shows this user "
+                "none. Check the settings database and tables, and the user's right to SELECT."
+            )
+            raise ConfigValidationError(what, errors=[what])
+        return streams
 
     def may_read(self, table: Table, column: Column, keys: tuple[str, ...]) -> bool:
         """Whether a column is not left out as a secret; keys never are."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from genius_database import bookmark, certify, do, read, settings
 from singer import Tables, run_tap, select
-from sqlalchemy import text
+from singer_sdk.exceptions import DiscoveryError
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 from tap_genius.streams import Rows
 from tap_genius.tap import TapGenius
 from tapkit.errors import ConfigValidationError, FatalAPIError
@@ -18,6 +20,7 @@ from typing_extensions import Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from crm_sandbox.genius.server import MariaDB
@@ -257,8 +260,43 @@ def test_a_broken_connection_goes_on_where_it_ended(
     assert run.statuses["things"]["status"] == "success"
 
 
+def test_a_table_altered_before_it_is_read_is_read_in_another_view(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tap_genius.database.WAIT", 0)
+    do(empty, THINGS, "INSERT INTO things VALUES (1, 'a', NULL, '2024-01-02')")
+    begin, begun = Rows._begin, []
+
+    def alter(self: Rows, connection: Any, now: datetime) -> None:
+        if not begun:
+            do(empty, "ALTER TABLE things ADD COLUMN extra INT, ALGORITHM=COPY")
+        begun.append(now)
+        begin(self, connection, now)
+
+    monkeypatch.setattr(Rows, "_begin", alter)
+    run = read(empty, "things", tables=["things"])
+    assert run.error is None
+    assert [record["id"] for record in run.records("things")] == [1]
+    assert len(begun) == 2
+
+
+def test_a_connection_that_is_one_too_many_is_waited_for(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tap_genius.database.WAIT", 0)
+    do(
+        empty,
+        "CREATE OR REPLACE USER single@'%' WITH MAX_USER_CONNECTIONS 1",
+        "GRANT SELECT ON empty.* TO single@'%'",
+    )
+    with create_engine(empty.url.set(username="single"), poolclass=NullPool).connect():
+        with pytest.raises(DiscoveryError, match="max_user_connections"):
+            TapGenius(config=settings(empty, username="single")).catalog_dict  # noqa: B018
+        assert "max_user_connections" in caplog.text  # there was a second try
+
+
 def test_what_is_wrong_with_the_settings_is_said(
-    genius: Engine, caplog: pytest.LogCaptureFixture
+    genius: Engine, empty: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     do(genius, "CREATE OR REPLACE USER reader@'%' IDENTIFIED BY 'pässwörd'")
     wrong = [
@@ -266,6 +304,7 @@ def test_what_is_wrong_with_the_settings_is_said(
         ({"database": "nowhere"}, "Unknown database 'nowhere'"),
         ({"ssl_mode": "verify_ca", "ssl_ca": "/nowhere.pem"}, "No such file or directory"),
         ({"port": 1, "max_tries": 1}, "Can't connect to MySQL server"),
+        ({"database": empty.url.database}, "Database 'empty' has no table to read"),
     ]
     for further, said in wrong:
         with pytest.raises(Exception, match=re.escape(said)):
