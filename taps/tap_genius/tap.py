@@ -158,7 +158,7 @@ class TapGenius(Tap):
             raise DiscoveryError(str(error)) from None
         finally:
             self.database.close()
-        streams = [Rows(self, it, tables[it.table]) for it in self._entities(tables)]
+        streams: list[Stream] = [Rows(self, it, tables[it.table]) for it in self._entities(tables)]
         if not streams:
             what = (
                 f"Database '{self.config['database']}' has no table to read, or shows this user "
