@@ -97,6 +97,7 @@ class TableStream(Stream):
         if changed is None:
             yield from self._groups(true(), [])
             return
+        self.read_below(dates.now())  # a row from the future would hide all changes until then
         yield from self._groups(changed.is_(None), [])
         since = self.starting_point()
         if since is None:
@@ -116,6 +117,8 @@ class TableStream(Stream):
         self, condition: ColumnElement[bool], order: list[ColumnElement[Any]]
     ) -> Iterator[list[Row]]:
         keys = [name for name in self.source.key if name not in self.source.changed or not order]
+        if len(self.source.key) > 1:  # of which some may be missing, as any documented column
+            keys = [name for name in keys if name in self._columns]
         texts = {name: self._compares_as_text(name) for name in keys}
         dated = bool(order)
         order = [*order, *(part for name in keys for part in self._parts(name))]

@@ -198,6 +198,18 @@ def test_a_second_run_reads_from_the_bookmark(store: Store) -> None:
     assert {row["customer_id"] for row in rows(since, "customer")} == {"c2", "c8", "c9"}
 
 
+def test_a_row_from_the_future_does_not_hide_later_changes(store: Store) -> None:
+    for key, moment in (("c1", "2026-01-01 10:00:00"), ("c2", "2999-01-01 00:00:00")):
+        store.add("customer", customer_id=key, updated_at=moment)
+    first = tap(store, "customer")
+    assert [row["customer_id"] for row in rows(first, "customer")] == ["c1", "c2"]
+    store.add("customer", customer_id="c3", updated_at="2026-01-02 10:00:00")
+    second = tap(store, "customer", look_back=0, state=first.state)
+    assert [row["customer_id"] for row in rows(second, "customer")] == ["c1", "c3", "c2"]
+    mark = second.state["bookmarks"]["customer"]["replication_key_value"]
+    assert mark == "2026-01-02T10:00:00.000000Z"
+
+
 def test_a_change_column_that_turns_out_to_be_text(
     other_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +366,14 @@ class TestTables:
         run = tap(store)
         assert run.error is None
         assert "payments" not in run.statuses
+
+    def test_a_missing_column_of_several_that_tell_rows_apart(self, store: Store) -> None:
+        store.execute("ALTER TABLE measure_sheet DROP COLUMN measure_sheet_item_id")
+        for name in "abc":
+            store.add("measure_sheet", estimate_id="e1", measure_sheet_item_name=name)
+        found = rows(tap(store, "measure_sheet", page_size=2), "measure_sheet")
+        assert [row["measure_sheet_item_name"] for row in found] == ["a", "b", "c"]
+        assert len({row["row_id"] for row in found}) == 3
 
     def test_measure_sheet_is_read_whole(self, store: Store) -> None:
         store.add("measure_sheet", estimate_id="e1", measure_sheet_item_name="a", quantity="1.5")
