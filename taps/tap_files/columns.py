@@ -51,7 +51,8 @@ class Columns:
         for name, wanted in declared.items():
             if wanted is not None:
                 self._declare(name, wanted)
-        given = settings.get("key") or (FILE, ROW)
+        given = settings.get("key") or [FILE, ROW]
+        given = [given] if isinstance(given, str) else given
         self.keys = tuple(key if key in {FILE, ROW} else self._column(key) for key in given)
         self._keys = [key for key in self.keys if key not in {FILE, ROW}]
 

@@ -43,7 +43,7 @@ STREAM = th.ObjectType(
     ),
     th.Property(
         "key",
-        th.ArrayType(th.StringType),
+        th.CustomType({"type": ["string", "array", "null"], "items": {"type": "string"}}),
         title="Key",
         description="The key columns. Default: source_file and source_row, file and row number.",
     ),

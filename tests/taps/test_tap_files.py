@@ -177,6 +177,7 @@ class TestForms:
         assert rows(tap(file(""), no_files="allow", format="jsonl")) == []
         assert rows(tap(file("id,name\n"))) == []
         assert "There is no file" in error(tap(tmp_path / "none.csv"))
+        assert f"is a folder; for the files in it name {tmp_path}/*" in error(tap(tmp_path))
         assert "No file matches" in error(tap(tmp_path / "none-*.csv"))
         assert rows(tap(tmp_path / "none-*.csv", no_files="allow")) == []
 
@@ -217,6 +218,7 @@ class TestHeadings:
             tap(path, columns={"name": {"heading": "full name"}}, key=["ID", "Full Name"])
         )
         assert (row["id"], row["name"]) == (1, "Ann")
+        assert rows(tap(file(PEOPLE, "one.csv"), key="ID")) == [ANN, BOB]
         (row,) = rows(tap(path, columns={"full_name": None, "a_b": None}))
         assert row.keys() == {"id", "file_sync_issues", "column_4", "sync_issues"}
 

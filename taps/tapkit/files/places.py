@@ -164,6 +164,8 @@ class LocalPlace(Place):
         path = str(Path(path).expanduser())
         if Path(path).is_file():
             return [_local(path)]
+        if Path(path).is_dir():
+            raise FileProblem(f"{path} is a folder; for the files in it name {path}/*")
         if not glob.has_magic(path):
             raise FileProblem(f"There is no file {path}")
         return [_local(name) for name in glob.glob(path, recursive=True) if Path(name).is_file()]  # noqa: PTH207  # keeps paths as they are written
