@@ -51,12 +51,14 @@ class List(Stream):
     Attributes:
         path: Where the list is.
         since_header: The header that filters it.
+        since_zone: How UTC is written there, by clients that it works for.
         identity: Fields that identify a record, in the API's names.
         objects: Fields that hold an object; an empty one may come as an empty array.
     """
 
     path: ClassVar[str]
     since_header: ClassVar[str] = "If-Modified-Since"
+    since_zone: ClassVar[str] = "+00:00"
     identity: ClassVar[tuple[str, ...]] = ("id",)
     objects: ClassVar[tuple[str, ...]] = ()
     is_unpaged: ClassVar[bool] = False
@@ -99,7 +101,7 @@ class List(Stream):
     def pages(self) -> Iterator[list[dict[str, Any]]]:
         began = dates.now()
         since = self.starting_point()
-        headers = {self.since_header: since.replace(microsecond=0).isoformat()} if since else {}
+        headers = {self.since_header: self.header_of(since)} if since else {}
         seen = array("q")
         for index, page in enumerate(self.read(headers)):
             if not index:
@@ -120,6 +122,10 @@ class List(Stream):
                 "The list of %s moved while it was read: what is gone is noticed by a later run",
                 self.name,
             )
+
+    def header_of(self, since: datetime) -> str:
+        """A moment as the filtering header has it, in whole seconds."""
+        return f"{since:%Y-%m-%dT%H:%M:%S}{self.since_zone}"
 
     def read(self, headers: Mapping[str, str]) -> Iterator[Page]:
         """Read the list as far as the headers filter it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tapkit.errors import BadRequest, FatalAPIError, NotFound, RunEnded
+from tapkit.errors import BadRequest, FatalAPIError, NotFound, RetriableAPIError, RunEnded
 from tapkit.fields import Field
 from tapkit.stream import DELETED_AT
 
@@ -172,7 +172,7 @@ class Leads(List):
             statuses = [row for page in self.tap.status_pages for row in page.rows]
         except RunEnded:
             raise
-        except (FatalAPIError, NotFound) as error:
+        except (FatalAPIError, NotFound, RetriableAPIError) as error:
             self.logger.warning("The statuses of leads are not checked: %s", error)
             return set()
         names = (row.get(name) for row in statuses for name in ("name", "abbreviation"))
@@ -223,6 +223,7 @@ class LeadStatusActivities(List):
     name = "lead_status_activities"
     path = "/leadStatusActivities"
     since_header = "If-Status-Modified-Since"
+    since_zone = "Z"
     primary_keys: ClassVar[tuple[str, ...]] = (
         *("disposition_id", "disposition_lead_id", "disposition_timestamp"),
     )

@@ -367,7 +367,7 @@ def test_the_filter_is_sent_on_every_page_from_the_bookmark_minus_look_back() ->
         seen_first, seen[:] = [*seen], []
         run_tap(TapSalesRabbit, {**settings, "look_back": 0}, {"bookmarks": bookmarks})
     assert sorted(seen_first) == [
-        ("/leadStatusActivities", "1", None, "2026-01-03T11:00:05+00:00"),
+        ("/leadStatusActivities", "1", None, "2026-01-03T11:00:05Z"),
         ("/leadStatusHistories", "1", "2026-01-02T11:00:05+00:00", None),
         ("/leadStatuses", "1", None, None),
         *(("/leads", str(page), "2026-01-01T11:00:05+00:00", None) for page in (1, 2, 3)),
@@ -423,6 +423,14 @@ def test_statuses_that_are_nowhere_leave_their_stream_out(account: Control, read
     }
     assert "404, GET /salesrabbit/lead-statuses" in run.statuses["lead_statuses"]["error"]
     assert not [row for row in run.records("leads") if "status" in (row["sync_issues"] or {})]
+    assert len(run.records("leads")) == 60
+
+
+def test_leads_come_where_statuses_fail(account: Control, read: Read) -> None:
+    account.faults({"kind": "status", "status": 500, "path": "/leadStatuses$"})
+    run = read("leads", "lead_statuses", max_tries=1)
+    assert run.statuses["lead_statuses"]["status"] == "failed"
+    assert run.statuses["leads"]["status"] == "success"
     assert len(run.records("leads")) == 60
 
 
