@@ -77,7 +77,7 @@ class AccountList(Stream):
         """Read the numbered pages of a list; a record that slid onto the next page comes once."""
         size = min(self.config["page_size"], self.page_limit)
         before: set[Any] = set()
-        count, total = 0, None
+        count = most = 0  # rows that leave meanwhile make others slide onto pages read before
         for rows, _, total in pages(
             lambda number: self.ask(account, {**query, "page": number, "per_page": size}),
             self.key,
@@ -88,11 +88,11 @@ class AccountList(Stream):
                 self.expect(total)
             fresh = [{**row, "account_id": account} for row in rows if row["id"] not in before]
             before = {row["id"] for row in rows}
-            count += len(fresh)
+            count, most = count + len(fresh), max(most, total or 0)
             yield fresh
-        if total and count < total:
+        if count < most:
             self._is_short = True
-            self.status.skip(f"{total - count} of {total} records of account {account}")
+            self.status.skip(f"{most - count} of {most} records of account {account}")
 
     def ask(self, account: str, query: Mapping[str, Any], path: str = "") -> Any:
         """Ask for one page with the fields that are wanted; names that are refused are dropped."""

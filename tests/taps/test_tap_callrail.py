@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pipeline import Pipeline
 from singer import Row, Run, Tables, run_tap, select
+from tap_callrail.lists import AccountList
 from tap_callrail.tap import TapCallRail
 from target_warehouse.target import TargetWarehouse
 
@@ -478,6 +479,28 @@ def test_a_list_that_gives_less_than_it_says_removes_nothing(
     assert "2 of 4 records of account ACC0001" in run.statuses["users"]["error"]
     assert "ACTIVATE_VERSION" not in {message["type"] for message in run.messages}
     assert "replication_key_value" not in run.state["bookmarks"]["form_submissions"]
+
+
+def test_a_record_that_leaves_between_pages_hides_no_other(
+    crm: Control, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those behind it slide onto the page that was read already, and are not taken for deleted."""
+    ask, asked = AccountList.ask, []
+
+    def leaving(self: AccountList, account: str, query: Row, path: str = "") -> Any:
+        answer = ask(self, account, query, path)
+        if self.name == "users":
+            asked.append(query["page"])
+            if len(asked) == 1:
+                crm.remove("users", answer["users"][0]["id"])
+        return answer
+
+    monkeypatch.setattr(AccountList, "ask", leaving)
+    run = read("users", page_size=2, concurrent_pages=1)
+    assert asked == [1, 2]
+    assert len(run.records("users")) == 3
+    assert "1 of 4 records" in run.statuses["users"]["error"]
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in run.messages}
 
 
 def test_a_foreign_next_page_never_gets_the_key(crm: Control, read: Read) -> None:
