@@ -83,8 +83,9 @@ class DatedList(AccountList):
                     dated = self.dated(max(first, start), last)
                     yield from self.guarded(account, self.of_window(account, dated))
             passed = end_of(last)
+        is_whole = not (self._is_short or self.refused or self.leaves_out)
         self.note_accounts(self.began_at)
-        if self.window and not self._is_short and not self.refused:
+        if self.window and is_whole:
             # A day later than asked for, so that no zone and no fraction of a second matters.
             begin = end_of(max(self._starts.values(), default=self.began_at.date()))
             self.status.complete_since = dates.text(begin)

@@ -54,6 +54,25 @@ class AccountList(Stream):
     def pages(self) -> Iterator[Rows]:
         for account in self.tap.account_ids:
             yield from self.guarded(account, self.of_account(account))
+        if self.leaves_out:
+            self.keep_unread()
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether the setting account_ids leaves out accounts that earlier runs read."""
+        return bool(self.config.get("account_ids") and self._known - {*self.tap.account_ids})
+
+    @property
+    def _known(self) -> set[str]:
+        """The accounts of all runs before; those with a bookmark had another list earlier."""
+        state = self.stream_state
+        return {*state.get("known_accounts", state.get("accounts", ()))}
+
+    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
+        if self.status.status != "failed":
+            known = self._known | {*self.tap.account_ids}
+            self.stream_state["known_accounts"] = sorted(known)
+        super().finalize_state_progress_markers(state)
 
     def of_account(self, account: str) -> Iterator[Rows]:
         """Read one account's records."""

@@ -57,6 +57,8 @@ class Accounts(AccountList):
 
     def pages(self) -> Iterator[Rows]:
         yield self.tap.accounts
+        if self.leaves_out:
+            self.keep_unread()
 
 
 class Companies(AccountList):

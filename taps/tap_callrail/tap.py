@@ -144,9 +144,8 @@ class TapCallRail(Tap):
         if not wanted:
             return seen
         named = [row for row in seen if {str(row["id"]), str(row.get("numeric_id"))} & {*wanted}]
-        if len(named) < len({*wanted}):
-            ids = {str(row[name]) for row in named for name in ("id", "numeric_id") if name in row}
-            missing = ", ".join(sorted({*wanted} - ids))
+        ids = {str(row[name]) for row in named for name in ("id", "numeric_id") if name in row}
+        if missing := ", ".join(sorted({*wanted} - ids)):
             raise FatalAPIError(f"The key sees no account {missing} (setting account_ids).")
         return named
 

@@ -391,6 +391,26 @@ def test_several_accounts(sandbox: Sandbox, crm: Control, read: Read) -> None:
     assert "sees no account ACC0009" in wrong.statuses["calls"]["error"]
 
 
+def test_an_account_that_is_no_longer_named_is_not_taken_for_deleted(
+    sandbox: Sandbox, crm: Control, read: Read
+) -> None:
+    sandbox.reset(seed=3, sizes={"callrail.accounts": 2, "callrail.companies": 6})
+    crm.no_limits()
+    streams = ("accounts", "tags", "calls")
+    run = read(*streams)
+    tables = Tables().load(run)
+    for _ in range(2):
+        run = read(*streams, state=run.state, account_ids=["ACC0001"])
+        assert not tables.load(run).changed
+        assert "complete_since" not in run.statuses["calls"]
+        assert run.error is None
+    run = read(*streams, account_ids=["ACC0001", "700000001"])  # which are one
+    assert run.error is None
+    run = read(*streams, state=run.state, account_ids=["ACC0001"])  # no run knows of another
+    assert "complete_since" in run.statuses["calls"]
+    assert "ACTIVATE_VERSION" in {message["type"] for message in run.messages}
+
+
 def test_a_new_account_is_read_from_its_beginning(
     sandbox: Sandbox, crm: Control, read: Read
 ) -> None:
