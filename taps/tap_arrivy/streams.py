@@ -158,6 +158,17 @@ class Groups(Listing):
         OTHER,
     )
 
+    def read(self) -> Iterator[list[Row]]:
+        try:
+            yield from super().read()
+        except BadRequest as error:
+            if not self.query:
+                raise
+            self.query = {}  # type: ignore[misc]  # what clients send is in no document
+            self.keep_unread()
+            self.logger.warning("Disabled groups are left out, and no deletions found: %s", error)
+            yield from super().read()
+
 
 class Resources(Listing):
     """Equipment that tasks need."""

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from tapkit import dates
+from tapkit.errors import BadRequest
 from tapkit.fields import Field
 
 from tap_arrivy.lists import OTHER, Listing, columns
@@ -88,6 +89,7 @@ class TaskReader(Listing):
     endpoint = "/tasks"
     id_lists = ("entity_ids", "resource_ids", "crew_ids", "worker_ids", "document_ids", "file_ids")
     task_query: ClassVar[dict[str, str]] = {}
+    _is_filter_refused = False
 
     @property
     def is_filtered(self) -> bool:
@@ -135,9 +137,17 @@ class TaskReader(Listing):
         yield from self._window(middle.replace(microsecond=0), end)
 
     def _read(self, query: dict[str, str]) -> Iterator[list[Row]]:
-        wanted = sorted(self.tap.task_statuses)
-        filters = {"statuses": ",".join(wanted)} if wanted else {}
-        return self.client.pages("/tasks", {**self.task_query, **filters, **query})
+        query = {**self.task_query, **query}
+        wanted = ",".join(sorted(self.tap.task_statuses))
+        if wanted and not self._is_filter_refused:
+            try:
+                yield from self.client.pages("/tasks", {**query, "statuses": wanted})
+            except BadRequest as error:
+                self._is_filter_refused = True  # it is in no document; `tasks` filters as well
+                self.logger.warning("All tasks are read for those of task_status: %s", error)
+            else:
+                return
+        yield from self.client.pages("/tasks", query)
 
     def _doubt(self, which: str) -> None:
         self.status.skip(

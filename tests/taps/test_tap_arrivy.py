@@ -415,6 +415,29 @@ class TestFilters:
         assert "statuses=COMPLETE%2CCONFIRMED" in arrivy.log("/tasks")[-1]["query"]
         assert tables.load(filtered).rows["tasks"] == before
 
+    def test_task_status_that_arrivy_refuses(self, arrivy: Control, read: Read) -> None:
+        plain = read("tasks").records("tasks")
+        arrivy.faults({"kind": "status", "status": 400, "path": "/tasks$", "count": 1})
+        before = len(arrivy.log("/tasks"))
+        run = read("tasks", task_status="CONFIRMED")
+        assert run.statuses["tasks"]["status"] == "success"
+        assert {row["id"]: row for row in run.records("tasks")} == {
+            row["id"]: row for row in plain if row["status"] == "CONFIRMED"
+        }
+        queries = [request["query"] for request in arrivy.log("/tasks")[before:]]
+        assert ["statuses=" in query for query in queries[:2]] == [True, False]
+        assert not any("statuses=" in query for query in queries[2:])
+
+    def test_disabled_groups_that_arrivy_refuses(self, arrivy: Control, read: Read) -> None:
+        arrivy.update("groups", ids(arrivy, "groups")[0], {"is_disabled": True})
+        tables = Tables().load(read("groups"))
+        arrivy.faults({"kind": "status", "status": 400, "path": "/groups$", "count": 1})
+        run = read("groups")
+        assert run.statuses["groups"]["status"] == "success"
+        assert not any(row["is_disabled"] for row in run.records("groups"))
+        assert run.records("groups")
+        assert not tables.load(run).changed
+
     def test_an_unknown_task_status_is_refused_with_the_known_ones(self, read: Read) -> None:
         run = read(task_status="pending")
         assert "Setting task_status has PENDING; Arrivy knows ARRIVED" in str(run.error)
