@@ -16,7 +16,7 @@ from tapkit.errors import FatalAPIError, NotFound
 from tapkit.fields import Field
 from tapkit.paging import chunks, ordered_map
 
-from tap_callrail.client import pages, records
+from tap_callrail.client import pages, records, whole
 from tap_callrail.dated import RETENTION, DatedList, end_of
 from tap_callrail.lists import ACCOUNT_ID, PAGE_LIMIT
 
@@ -130,7 +130,7 @@ class Children(DatedList):
                 return []
             found = records(answer, self.key)
             self._answers = True
-            total = answer.get("total_pages")
+            total = whole(answer.get("total_pages"))
             is_last = number >= total if total else len(found) < size
             rows += found
         return [self.row(parent, position, row) for position, row in enumerate(rows, 1)]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import requests
 
-__all__ = ["CallRailClient", "Page", "pages", "records"]
+__all__ = ["CallRailClient", "Page", "pages", "records", "whole"]
 
 HOST = "api.callrail.com"
 HOUR = 3600.0
@@ -155,6 +155,14 @@ def records(answer: Any, key: str) -> list[dict[str, Any]]:
     return rows
 
 
+def whole(count: Any) -> int | None:
+    """A count in an answer, also as text; None where there is none."""
+    try:
+        return int(count)
+    except (TypeError, ValueError):
+        return None
+
+
 def pages(get: Callable[[int], Any], key: str, *, size: int, workers: int) -> Iterator[Page]:
     """Read the numbered pages of a list.
 
@@ -171,7 +179,8 @@ def pages(get: Callable[[int], Any], key: str, *, size: int, workers: int) -> It
 
     def fetch(number: int) -> Page:
         answer = get(number)
-        page = records(answer, key), answer.get("total_pages"), answer.get("total_records")
+        counts = whole(answer.get("total_pages")), whole(answer.get("total_records"))
+        page = records(answer, key), *counts
         first[:] = first or [page]
         return page
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pipeline import Pipeline
 from singer import Row, Run, Tables, run_tap, select
+from tap_callrail.client import pages
 from tap_callrail.lists import AccountList
 from tap_callrail.tap import TapCallRail
 from target_warehouse.target import TargetWarehouse
@@ -521,6 +522,18 @@ def test_a_record_that_leaves_between_pages_hides_no_other(
     assert len(run.records("users")) == 3
     assert "1 of 4 records" in run.statuses["users"]["error"]
     assert "ACTIVATE_VERSION" not in {message["type"] for message in run.messages}
+
+
+@pytest.mark.parametrize("total", [2, "2", None, "", 0])
+def test_counts_in_any_form(total: Any) -> None:
+    lists: list[list[Row]] = [[{"id": 1}, {"id": 2}], [{"id": 3}], []]
+    read = pages(
+        lambda number: {"users": lists[number - 1], "total_pages": total, "total_records": total},
+        "users",
+        size=2,
+        workers=1,
+    )
+    assert [row["id"] for rows, _, _ in read for row in rows] == [1, 2, 3]
 
 
 def test_a_foreign_next_page_never_gets_the_key(crm: Control, read: Read) -> None:
