@@ -295,6 +295,13 @@ def test_a_connection_that_is_one_too_many_is_waited_for(
         assert "max_user_connections" in caplog.text  # there was a second try
 
 
+def test_the_test_server_shares_no_folder_with_others(empty: Engine, mariadb: MariaDB) -> None:
+    """Where temporary tables are: a server that starts removes all that it finds there."""
+    with empty.connect() as connection:
+        (folder,) = connection.execute(text("SELECT @@tmpdir")).one()
+    assert folder == str(mariadb.folder / "tmp")
+
+
 def test_what_is_wrong_with_the_settings_is_said(
     genius: Engine, empty: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -54,7 +54,10 @@ class MariaDB:
         """
         self.folder = folder
         data = folder / "data"
-        where = ["--no-defaults", f"--datadir={data}"]
+        # Each start of a server removes the temporary tables that others have in the usual folder.
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        where = ["--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}"]
         if os.geteuid() == 0:
             where.append(f"--user={USER}")  # or it would not run as root
         self._run(
