@@ -143,10 +143,11 @@ class Bench:
             discover = f"{BIN}/tap-genius --config {self.folder}/tap.json"
             write_catalog(discover, STREAMS[self.which], catalog)
         tap = f"{BIN}/tap-genius --config tap.json --catalog {catalog.name}"
-        target = f"{BIN}/target-warehouse --config ENV > /dev/null"
+        target = f"{BIN}/target-warehouse --config ENV > /dev/null 2> target.log"
         meltano = f"{BIN}/meltano --environment dev run --full-refresh tap-genius target-warehouse"
         self._measure("tap-genius alone", f"{tap} > /dev/null", self.folder, loads=False)
-        self._measure("tap-genius | target-warehouse", f"{tap} | {target}", self.folder)
+        piped = f"{tap} 2> tap.log | {target}"
+        self._measure("tap-genius | target-warehouse", piped, self.folder)
         self._measure("meltano run", meltano, ROOT)
 
     def theirs(self, peer: Peer) -> None:
@@ -194,7 +195,7 @@ class Bench:
                 self.costs.setdefault(name, []).append(cost)
                 print(f"{self.which:7} {name:45} {self.count / cost.seconds:10,.0f} rows/s")
         except subprocess.CalledProcessError as error:
-            self.failed[name] = f"exit code {error.returncode}"
+            self.failed[name] = f"exit code {error.returncode}{last_words(where)}"
         self.postgres.drop(url)
 
     def show(self) -> None:
@@ -213,6 +214,13 @@ class Bench:
         for name, reason in self.failed.items():
             table.add_row(name, reason)
         Console(width=150).print(table)
+
+
+def last_words(folder: Path) -> str:
+    """The last lines of what tap and target said in a run that failed."""
+    logs = [log for log in (folder / "tap.log", folder / "target.log") if log.exists()]
+    said = [line for log in logs for line in log.read_text(errors="replace").splitlines()[-1:]]
+    return "".join(f"; {line[-200:]}" for line in said)
 
 
 def write_catalog(discover: str, wanted: str, path: Path) -> None:
