@@ -42,6 +42,8 @@ _WRITER: Final = sql.SQL(
     "writer AS (INSERT INTO pg_temp.sync_writer VALUES (true) RETURNING xmin::text::bigint AS id), "
 )
 _FINGERPRINTS: Final = sql.SQL("{} # (SELECT id FROM writer)").format(sql.Identifier(FINGERPRINT))
+_TOAST_TUPLE_TARGET: Final = 8160
+"""Bytes: as much as a page holds, so that wide rows are not compressed for a moment's stay."""
 _COPY_BYTES: Final = 1 << 20
 
 
@@ -119,7 +121,10 @@ class Staging:
         aware = {"timestamp without time zone": "timestamp with time zone"}
         types = {name: aware.get(storage, storage) for name, storage in self.table.stored.items()}
         cursor.execute(
-            sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
+            sql.SQL(
+                "CREATE TEMP TABLE IF NOT EXISTS {} ({}) WITH (toast_tuple_target = {}) ON COMMIT"
+                " DELETE ROWS"
+            ).format(
                 sql.Identifier(self.bare),
                 sql.SQL(", ").join(
                     sql.SQL("{} {}").format(
@@ -127,6 +132,7 @@ class Staging:
                     )
                     for name in self.copied
                 ),
+                sql.Literal(_TOAST_TUPLE_TARGET),
             )
         )
 
