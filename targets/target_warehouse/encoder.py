@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,7 @@ Extras = Mapping[str, Sequence[Any]]
 """Column → its values, one for each record of a batch."""
 
 _CHUNK: Final = 256
+_raw_text: Final = partial(str, encoding="utf-8")
 _UNKNOWN: Final = re.compile(r"unknown field `(.*)`$", re.DOTALL)
 
 
@@ -128,6 +130,7 @@ class Encoder:
             self._decode = None
         checked = [name for name, _ in self._checks]
         keyed = [attribute(place) for place in self._key_places]
+        # Of one attribute alone there would be no tuples.
         self._columns_of = attrgetter(ISSUES_FIELD, *checked, *keyed, PLACE)
         self._width = 2 + len(columns) + len(extras)  # place, columns, issues, extras
 
@@ -292,7 +295,9 @@ class Encoder:
 
 def _keys(columns: Sequence[Sequence[Any]]) -> Iterable[Any]:
     """Return the keys of rows as texts, from their columns."""
-    texts = [map(str, column) for column in columns]
+    texts = [
+        map(_raw_text if isinstance(column[0], msgspec.Raw) else str, column) for column in columns
+    ]
     return texts[0] if len(texts) == 1 else zip(*texts, strict=True)
 
 

@@ -48,6 +48,15 @@ def test_hard_delete_removes_their_rows(wh, messages):
     assert wh.counts()[1] == ("s", "success", 0, 1, 3, 1, 0, 1)
 
 
+@pytest.mark.parametrize(("kind", "key"), [("integer", 4), ("number", 4.5), ("string", "four")])
+def test_of_records_with_one_key_the_last_one_deletes(wh, messages, kind, key):
+    head = messages.schema("s", PROPERTIES | {"id": {"type": kind}})
+    deleted = messages.record("s", id=key, at=GONE, _sdc_deleted_at=GONE)
+    wh.load(head, messages.record("s", id=key, at=GONE), deleted, hard_delete=True)
+    assert wh.table("s") == []
+    assert wh.counts() == [("s", "success", 0, 0, 1, 1, 0, 0)]
+
+
 def versioned(messages, version, *ids, name="x"):
     return [messages.record("s", id=i, name=name) | {"version": version} for i in ids]
 
