@@ -38,6 +38,7 @@ _DATETIMES: Final = re.compile(f"(?:{moments.DATETIME}\n)*")
 _TIMES: Final = re.compile(f"(?:{moments.CLOCK}\n)*")
 _DECIMALS: Final = re.compile(r"(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\n)*")
 _CONVERTED: Final = {"boolean", "bigint", "numeric", "json", "jsonb"}
+_SEPARATOR: Final = b",\n"
 _datetimes: Final = msgspec.json.Decoder(list[datetime]).decode
 _dates: Final = msgspec.json.Decoder(list[date]).decode
 _numbers: Final = msgspec.json.Decoder(list[float | None]).decode
@@ -134,7 +135,7 @@ def _bytes(encoding: BinaryEncoding, values: Sequence[str | None]) -> Sequence[s
 
 
 def _number(values: Sequence[msgspec.Raw], *, null: bool) -> None:
-    if len(_numbers(_array(values, null=null))) != len(values):
+    if len(_numbers(b"[%b]" % _joined(values, null=null))) != len(values):
         raise UnusualError
 
 
@@ -153,25 +154,22 @@ def nested(
         values: As they are in the messages.
         null: Whether null is allowed.
     """
-    array = _array(values, null=null)
-    if b"\\u0000" in array:  # or a text that looks like it
+    joined = _joined(values, null=null)
+    if b"\\u0000" in joined:  # or a text that looks like it
         raise UnusualError
-    if decode is None and b"\\ud" in array:
+    if decode is None and b"\\ud" in joined:
         decode = msgspec.json.decode  # refuses halves of surrogate pairs, as the database does
     if decode:
-        decode(array)
-    texts = _texts(values)
+        decode(b"[%b]" % joined)
+    texts = joined.decode().split(_SEPARATOR.decode())
+    if len(texts) != len(values):  # messages with line feeds in them
+        texts = [str(v, "utf-8") for v in values]
     begun = {text[0] for text in texts}
     if "n" in begun:
         return _with_nulls(texts, {*first})
     if first and not begun <= {*first}:
         raise UnusualError
     return texts
-
-
-def _texts(values: Sequence[msgspec.Raw]) -> list[str]:
-    texts = b"\n".join(values).decode().split("\n")
-    return texts if len(texts) == len(values) else [str(v, "utf-8") for v in values]
 
 
 def _with_nulls(texts: list[str], first: set[str]) -> list[str | None]:
@@ -181,9 +179,9 @@ def _with_nulls(texts: list[str], first: set[str]) -> list[str | None]:
     return present
 
 
-def _array(values: Sequence[msgspec.Raw], *, null: bool) -> bytes:
-    """Return values as one array, unless there is a null in a message where the schema has none."""
-    joined = b",".join(values)
+def _joined(values: Sequence[msgspec.Raw], *, null: bool) -> bytes:
+    """Return values as an array has them, unless one is null in its message that may not be."""
+    joined = _SEPARATOR.join(values)
     if not null and b"null" in joined and any(v == RAW_NULL and v is not RAW_NULL for v in values):
         raise UnusualError
-    return b"[%b]" % joined
+    return joined

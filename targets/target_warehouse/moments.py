@@ -8,7 +8,7 @@ from typing import Final
 
 from dateutil.parser import isoparse
 
-__all__ = ["CLOCK", "DATE", "DATETIME", "clamp", "parse_date", "parse_datetime", "parse_time"]
+__all__ = ["CLOCK", "DATETIME", "clamp", "parse_date", "parse_datetime", "parse_time"]
 
 CLOCK: Final = r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?"
 DATE: Final = r"\d{4}-\d\d-\d\d"
