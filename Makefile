@@ -54,7 +54,7 @@ plugins: $(INSTALLED) ## Regenerate the plugin definitions and the README's tabl
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock; ARGS=--upgrade takes new versions
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header \
-		--extra athena --extra embedded --extra mysql --extra parquet --extra s3 --extra sandbox --extra zstd --group dev pyproject.toml --output-file requirements.lock $(ARGS)
+		--extra athena --extra embedded --extra mysql --extra page --extra parquet --extra s3 --extra sandbox --extra zstd --group dev pyproject.toml --output-file requirements.lock $(ARGS)
 
 clean: ## Remove what was installed; data under .warehouse and Meltano's state stay
 	rm -rf .venv $(PLUGINS)

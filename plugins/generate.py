@@ -184,7 +184,7 @@ def warehouse_definition() -> dict[str, Any]:
         "variant": VARIANT,
         "label": "Warehouse",
         "description": "Looks at what target-warehouse keeps: sync history and an SQL shell.",
-        "pip_url": f'"crm-warehouse[embedded] @ {SOURCE}"',
+        "pip_url": f'"crm-warehouse[embedded,page] @ {SOURCE}"',
         "executable": "warehouse",
         "commands": {
             "history": {"args": "history", "description": "Show the latest syncs."},

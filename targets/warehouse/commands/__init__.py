@@ -1,0 +1,1 @@
+"""The commands of ``warehouse``: one module each, its name the command's."""

@@ -1,0 +1,33 @@
+"""``warehouse psql``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import click
+from sqlalchemy.engine import make_url
+
+from warehouse.command import Refusal, Warehouse, pass_warehouse
+from warehouse.server import WarehouseUnavailableError, psql_executable
+
+__all__ = ["command"]
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@pass_warehouse
+def command(warehouse: Warehouse, arguments: tuple[str, ...]) -> None:
+    """Open a SQL shell, or run one query.
+
+    Example: warehouse psql -- -c "SELECT count(*) FROM hubspot.contacts"
+    """
+    url = make_url(warehouse.url)
+    environment = os.environ | {"PGPASSWORD": url.password or os.environ.get("PGPASSWORD", "")}
+    address = url.set(password=None).render_as_string(hide_password=False)
+    try:
+        line = [psql_executable(), "--dbname", address, *arguments]
+    except WarehouseUnavailableError as error:
+        raise Refusal(str(error)) from None
+    sys.exit(subprocess.run(line, env=environment, check=False).returncode)  # noqa: S603
