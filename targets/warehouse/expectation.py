@@ -1,0 +1,96 @@
+"""When data is expected: by what the caller says, by the schedules in the database, or daily."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from croniter import croniter
+from psycopg2 import sql
+
+from warehouse.runs import has_table, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+__all__ = ["DAILY", "EVERY", "Expectation", "Expected"]
+
+DAILY: Final = 26.0
+"""Hours: a day, and time for the run itself."""
+EVERY: Final = "*"
+"""In place of a CRM: all that are not named; in place of a stream: the whole CRM."""
+_WHOLE: Final = frozenset({"", EVERY, "all", None})
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Within how many hours of now the last success should lie, and who says so."""
+
+    hours: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """How fresh the streams should be.
+
+    Attributes:
+        hours: CRM → hours, as the caller says; `EVERY` for those that are not named.
+        schedules: (CRM, stream or `EVERY`) → cron expression.
+        inactive: (CRM, stream or `EVERY`) that are switched off; nothing is expected of them.
+        configured: CRMs that have a row in sync_configuration and are not switched off.
+    """
+
+    hours: Mapping[str, float] = field(default_factory=dict)
+    schedules: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    inactive: frozenset[tuple[str, str]] = frozenset()
+    configured: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, cursor: Cursor, schema: str, hours: Mapping[str, float]) -> Expectation:
+        """Return what is expected; without a table sync_configuration only what `hours` says."""
+        if not has_table(cursor, schema, "sync_configuration"):
+            return cls(hours)
+        cursor.execute(
+            sql.SQL(
+                "SELECT crm_source, sync_type, is_active, schedule_enabled, schedule_cron FROM {}"
+            ).format(sql.Identifier(schema, "sync_configuration"))
+        )
+        found = [row | {"about": _about(row)} for row in rows(cursor)]
+        active = [row for row in found if row["is_active"]]
+        return cls(
+            hours,
+            schedules={
+                row["about"]: row["schedule_cron"]
+                for row in active
+                if row["schedule_enabled"] and croniter.is_valid(row["schedule_cron"] or "")
+            },
+            inactive=frozenset(row["about"] for row in found if not row["is_active"]),
+            configured=frozenset(row["crm_source"] for row in active),
+        )
+
+    def of(self, crm: str, stream: str, now: datetime) -> Expected | None:
+        """Return what is expected of a stream; None where it is switched off.
+
+        By a schedule, the success before the last one must not be missing: the last may still be
+        under way.
+        """
+        if {(crm, stream), (crm, EVERY)} & self.inactive:
+            return None
+        if crm in self.hours:
+            return Expected(self.hours[crm])
+        cron = self.schedules.get((crm, stream)) or self.schedules.get((crm, EVERY))
+        if cron:
+            times = croniter(cron, now.astimezone(timezone.utc))
+            times.get_prev(datetime)
+            before: datetime = times.get_prev(datetime)
+            return Expected((now - before).total_seconds() / 3600, f"schedule {cron}")
+        return Expected(self.hours.get(EVERY, DAILY))
+
+
+def _about(row: Mapping[str, Any]) -> tuple[str, str]:
+    stream = row["sync_type"]
+    return row["crm_source"], EVERY if stream in _WHOLE else stream

@@ -1,0 +1,122 @@
+"""What the tables say of each stream, as numbers and moments; `health` judges them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg2 import sql
+
+from warehouse.runs import has_table, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+    from warehouse.history import History
+
+__all__ = ["Key", "ended", "latest", "rejects", "running"]
+
+Key = tuple[str, str]
+"""crm_source and sync_type."""
+
+_LONGEST_RUN: Final = timedelta(days=7)
+"""Runs that took longer are not counted: their end has no index, only their start has."""
+
+# Goes from pair to pair along the index (crm_source, sync_type) instead of through all runs.
+_LATEST: Final = """
+WITH RECURSIVE pairs AS (
+    (SELECT crm_source, sync_type FROM {table} ORDER BY 1, 2 LIMIT 1)
+    UNION ALL
+    SELECT next.crm_source, next.sync_type FROM pairs, LATERAL (
+        SELECT crm_source, sync_type FROM {table} AS history
+        WHERE (history.crm_source, history.sync_type) > (pairs.crm_source, pairs.sync_type)
+        ORDER BY 1, 2 LIMIT 1
+    ) AS next
+)
+SELECT pairs.crm_source, pairs.sync_type, last.id, last.status, last.start_time, last.end_time,
+    last.error_message, arrival.end_time AS last_success
+FROM pairs
+CROSS JOIN LATERAL (
+    SELECT * FROM {table} AS history
+    WHERE (history.crm_source, history.sync_type) = (pairs.crm_source, pairs.sync_type)
+    ORDER BY start_time DESC LIMIT 1
+) AS last
+LEFT JOIN LATERAL (
+    SELECT end_time FROM {table} AS history
+    WHERE (history.crm_source, history.sync_type) = (pairs.crm_source, pairs.sync_type)
+        AND status IN ('success', 'partial')
+    ORDER BY start_time DESC LIMIT 1
+) AS arrival ON true
+WHERE {wanted}
+ORDER BY 1, 2
+"""
+
+# A run's last commit is as far from its start as the duration that it wrote then.
+_RUNNING: Final = """
+SELECT history.crm_source, history.sync_type, id, start_time,
+    start_time + coalesce((performance_metrics ->> 'duration_seconds')::float8, 0)
+        * interval '1 second' AS progressed,
+    EXISTS (
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid = to_regclass(%(table)s) AND objid = (id & 4294967295)::oid
+    ) AS alive
+FROM {table} AS history WHERE status = 'running' ORDER BY id
+"""
+
+
+def latest(cursor: Cursor, history: History, crms: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the newest run of each stream, and the end of the newest that was read to its end."""
+    wanted = sql.SQL("pairs.crm_source = ANY (%(crms)s)" if crms else "true")
+    cursor.execute(
+        sql.SQL(_LATEST).format(table=history.table, wanted=wanted), {"crms": list(crms)}
+    )
+    return rows(cursor)
+
+
+def ended(
+    cursor: Cursor, history: History, since: datetime, until: datetime
+) -> dict[Key, tuple[int, int]]:
+    """Return stream → runs that ended within the period, and those of them that succeeded."""
+    cursor.execute(
+        sql.SQL(
+            "SELECT crm_source, sync_type, count(*) AS ended,"
+            " count(*) FILTER (WHERE status = 'success') AS succeeded FROM {}"
+            " WHERE start_time >= %s AND start_time <= %s AND end_time > %s AND end_time <= %s"
+            " AND status <> 'running' GROUP BY 1, 2"
+        ).format(history.table),
+        (since - _LONGEST_RUN, until, since, until),
+    )
+    return {_key(row): (row["ended"], row["succeeded"]) for row in rows(cursor)}
+
+
+def running(cursor: Cursor, history: History) -> list[dict[str, Any]]:
+    """Return the running rows: when each got on last, and whether its process holds its lock."""
+    statement = sql.SQL(_RUNNING).format(table=history.table)
+    cursor.execute(statement, {"table": history.table.as_string(cursor)})
+    return rows(cursor)
+
+
+def rejects(
+    cursor: Cursor, schema: str, now: datetime, period: timedelta
+) -> dict[Key, tuple[int, int, int]]:
+    """Return stream → refused records: all that wait, those of the period, of the one before."""
+    if not has_table(cursor, schema, "sync_rejects"):
+        return {}
+    cursor.execute(
+        sql.SQL(
+            "SELECT crm_source, stream AS sync_type, count(*) AS waiting,"
+            " count(*) FILTER (WHERE created_at > %(since)s) AS new,"
+            " count(*) FILTER (WHERE created_at > %(before)s AND created_at <= %(since)s) AS before"
+            " FROM {} GROUP BY 1, 2"
+        ).format(sql.Identifier(schema, "sync_rejects")),
+        {"since": now - period, "before": now - 2 * period},
+    )
+    return {_key(row): (row["waiting"], row["new"], row["before"]) for row in rows(cursor)}
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return row["crm_source"], row["sync_type"]
