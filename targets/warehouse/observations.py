@@ -25,32 +25,21 @@ Key = tuple[str, str]
 _LONGEST_RUN: Final = timedelta(days=7)
 """Runs that took longer are not counted: their end has no index, only their start has."""
 
-# Goes from pair to pair along the index (crm_source, sync_type) instead of through all runs.
 _LATEST: Final = """
-WITH RECURSIVE pairs AS (
-    (SELECT crm_source, sync_type FROM {table} ORDER BY 1, 2 LIMIT 1)
-    UNION ALL
-    SELECT next.crm_source, next.sync_type FROM pairs, LATERAL (
-        SELECT crm_source, sync_type FROM {table} AS history
-        WHERE (history.crm_source, history.sync_type) > (pairs.crm_source, pairs.sync_type)
-        ORDER BY 1, 2 LIMIT 1
-    ) AS next
+WITH newest AS (
+    SELECT crm_source, sync_type, max(start_time) AS started,
+        max(end_time) FILTER (WHERE status IN ('success', 'partial')) AS last_success
+    FROM {table} AS history WHERE {wanted} GROUP BY 1, 2
 )
-SELECT pairs.crm_source, pairs.sync_type, last.id, last.status, last.start_time, last.end_time,
-    last.error_message, arrival.end_time AS last_success
-FROM pairs
+SELECT newest.crm_source, newest.sync_type, last.id, last.status, last.start_time, last.end_time,
+    last.error_message, newest.last_success
+FROM newest
 CROSS JOIN LATERAL (
     SELECT * FROM {table} AS history
-    WHERE (history.crm_source, history.sync_type) = (pairs.crm_source, pairs.sync_type)
-    ORDER BY start_time DESC LIMIT 1
+    WHERE (history.crm_source, history.sync_type) = (newest.crm_source, newest.sync_type)
+        AND history.start_time = newest.started
+    ORDER BY id DESC LIMIT 1
 ) AS last
-LEFT JOIN LATERAL (
-    SELECT end_time FROM {table} AS history
-    WHERE (history.crm_source, history.sync_type) = (pairs.crm_source, pairs.sync_type)
-        AND status IN ('success', 'partial')
-    ORDER BY start_time DESC LIMIT 1
-) AS arrival ON true
-WHERE {wanted}
 ORDER BY 1, 2
 """
 
@@ -70,7 +59,7 @@ FROM {table} AS history WHERE status = 'running' ORDER BY id
 
 def latest(cursor: Cursor, history: History, crms: Collection[str] = ()) -> list[dict[str, Any]]:
     """Return the newest run of each stream, and the end of the newest that was read to its end."""
-    wanted = sql.SQL("pairs.crm_source = ANY (%(crms)s)" if crms else "true")
+    wanted = sql.SQL("crm_source = ANY (%(crms)s)" if crms else "true")
     cursor.execute(
         sql.SQL(_LATEST).format(table=history.table, wanted=wanted), {"crms": list(crms)}
     )
