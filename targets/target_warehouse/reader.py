@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import sys
@@ -17,7 +16,7 @@ from target_warehouse.errors import BadInputError
 from target_warehouse.jsontext import loads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
 __all__ = ["Reader", "RecordMessage"]
@@ -34,14 +33,15 @@ class RecordMessage(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
         record: The record as it stands in the message; parsed where it could be read no other way.
         version: Of the table, for full reads.
         time_extracted: When it was read from the source.
-        size: Length of the message in bytes.
     """
 
     stream: str
     record: msgspec.Raw
     version: int | None = None
     time_extracted: str | None = None
-    size: int = 0
+
+
+_decoder: Final = msgspec.json.Decoder(RecordMessage)
 
 
 class Reader(GenericSingerReader[bytes]):
@@ -49,10 +49,13 @@ class Reader(GenericSingerReader[bytes]):
 
     Attributes:
         running: Surrounds the reading.
+        on_records: Called with records that came one after the other, of any streams, and how many
+            bytes they are together.
         on_pause: Called before each wait for input, and at least once a second.
     """
 
     running: Callable[[], AbstractContextManager[None]] = nullcontext
+    on_records: Callable[[Sequence[RecordMessage], int], None] = staticmethod(lambda *_: None)
     on_pause: Callable[[], None] = staticmethod(lambda: None)
 
     @property
@@ -82,24 +85,40 @@ class Reader(GenericSingerReader[bytes]):
     def process_lines(
         self, file_input: IO[bytes] | None, callbacks: dict[str, Callable[[Any], None]]
     ) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        gc.freeze()  # what was imported stays, and need not be looked through again and again
+        self._counts = Counter[str]()
         with self.running():
-            decode = msgspec.json.Decoder(RecordMessage).decode
-            on_record = callbacks["RECORD"]
-            for line in self._lines(file_input):
+            for chunk in self._chunks(file_input):
                 try:
-                    message = decode(line)
-                except (msgspec.MsgspecError, RecursionError):
-                    if line.strip():
-                        counts[self._process(line, callbacks)] += 1
-                    continue
-                message.size = len(line)
-                on_record(message)
-                counts["RECORD"] += 1
-        return counts
+                    records = _decoder.decode_lines(chunk)
+                except (msgspec.MsgspecError, RecursionError):  # noqa: PERF203 - a chunk is large
+                    self._process_lines(chunk.split(b"\n"), callbacks)
+                else:
+                    self._hand_on(records, len(chunk))
+        return self._counts
 
-    def _process(self, line: bytes, callbacks: dict[str, Callable[[Any], None]]) -> str:
+    def _process_lines(
+        self, lines: Iterable[bytes], callbacks: dict[str, Callable[[Any], None]]
+    ) -> None:
+        """Process lines among which there are other things than ordinary records."""
+        records: list[RecordMessage] = []
+        size = 0
+        for line in lines:
+            try:
+                records.append(_decoder.decode(line))
+                size += len(line)
+            except (msgspec.MsgspecError, RecursionError):  # noqa: PERF203 - the unusual ones
+                self._hand_on(records, size)
+                records, size = [], 0
+                if line.strip():
+                    self._process(line, callbacks)
+        self._hand_on(records, size)
+
+    def _hand_on(self, records: Sequence[RecordMessage], size: int) -> None:
+        if records:
+            self.on_records(records, size)
+            self._counts["RECORD"] += len(records)
+
+    def _process(self, line: bytes, callbacks: dict[str, Callable[[Any], None]]) -> None:
         message = self.deserialize_json(line)
         self.assert_line_requires(message, {"type"})
         kind = message["type"]
@@ -112,17 +131,17 @@ class Reader(GenericSingerReader[bytes]):
                 message["record"],  # not checked by msgspec, and told apart by the encoder
                 message.get("version"),
                 message.get("time_extracted"),
-                len(line),
             )
-            callbacks[kind](record)
+            self._hand_on([record], len(line))
         else:
             callbacks[kind](message)
-        return str(kind)
+            self._counts[kind] += 1
 
-    def _lines(self, file_input: IO[bytes] | None) -> Iterable[bytes]:
-        return self._standard_input() if file_input is None else file_input
-
-    def _standard_input(self) -> Iterator[bytes]:
+    def _chunks(self, file_input: IO[bytes] | None) -> Iterator[bytes]:
+        """Yield whole lines, many at once, the last one without its line feed."""
+        if file_input is not None:
+            yield from iter(lambda: b"".join(file_input.readlines(_CHUNK)), b"")
+            return
         descriptor = sys.stdin.fileno()
         parts: list[bytes] = []
         while True:
@@ -131,10 +150,9 @@ class Reader(GenericSingerReader[bytes]):
                 continue
             if not (chunk := os.read(descriptor, _CHUNK)):
                 break
-            *lines, rest = chunk.split(b"\n")
-            if lines:
-                yield b"".join([*parts, lines[0]])
-                yield from lines[1:]
+            lines, feed, rest = chunk.rpartition(b"\n")
+            if feed:
+                yield b"".join([*parts, lines])
                 parts = []
             parts.append(rest)
         yield b"".join(parts)

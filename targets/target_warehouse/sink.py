@@ -162,20 +162,47 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
             return self._under_way
         return self.batch.first if self.batch.items else None
 
-    def add(self, item: Item, message: RecordMessage, number: int) -> None:
-        """Buffer a record; `number` is its place in the input."""
+    @property
+    def takes_many(self) -> bool:
+        """Whether records may be added together (see `add_many`)."""
+        return not (self.scoped or self._keeps_extracted)
+
+    def add_many(self, messages: Sequence[RecordMessage], size: int, number: int) -> int:
+        """Buffer as many of these records, of one version, as there is room for.
+
+        Args:
+            messages: The records.
+            size: Bytes of each.
+            number: The first one's place in the input.
+
+        Returns:
+            How many there was room for.
+        """
         batch = self.batch
         if not batch.items:
-            batch.started = time.time()
-            batch.first = number
-            batch.version = message.version
+            self._begin(messages[0].version, number)
+        taken = messages[: self._rows - len(batch.items)]
+        batch.items.extend([message.record for message in taken])
+        batch.size += size * len(taken)
+        return len(taken)
+
+    def add(self, item: Item, message: RecordMessage, size: int, number: int) -> None:
+        """Buffer a record of this many bytes; `number` is its place in the input."""
+        batch = self.batch
+        if not batch.items:
+            self._begin(message.version, number)
         batch.items.append(item)
-        batch.size += message.size
+        batch.size += size
         if self.scoped:
             self._places.append(number)
         if self._keeps_extracted:
             extracted = message.time_extracted
             batch.extracted.append(parse_datetime(extracted) if extracted else None)
+
+    def _begin(self, version: int | None, number: int) -> None:
+        self.batch.started = time.time()
+        self.batch.first = number
+        self.batch.version = version
 
     @cached_property
     def scoped(self) -> bool:

@@ -8,6 +8,8 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from singer_sdk.exceptions import (
@@ -46,6 +48,9 @@ _SWITCH_INTERVAL: Final = 1e-4
 """Seconds after which the reading thread lets the writing one go on, which has little to do each
 time but send more; Python's own 5 ms would leave the server waiting for a third of the time."""
 
+_TOGETHER: Final = 100  # lines of a file that are handed on at once
+_STREAM_AND_VERSION: Final = attrgetter("stream", "version")
+
 _SAID: Final = (
     TargetError,
     WarehouseUnavailableError,
@@ -68,6 +73,7 @@ class TargetWarehouse(SQLTarget):
         """Take the SDK's options; nothing is connected before the input is read."""
         reader = Reader()
         reader.running = self._running
+        reader.on_records = self._process_records
         reader.on_pause = self._on_pause
         super().__init__(**{"message_reader": reader, **options})
         for name, setting in SETTINGS["properties"].items():
@@ -252,10 +258,34 @@ class TargetWarehouse(SQLTarget):
             del self._sinks[stream_name]
         return super().get_sink(stream_name, record=record, schema=schema, key_properties=keys)
 
-    def _process_record_message(self, message: RecordMessage) -> None:  # type: ignore[override]
+    def _process_records(self, messages: Sequence[RecordMessage], size: int) -> None:
+        """Buffer records that came one after the other and are `size` bytes together."""
+        each = size // len(messages)
+        if len({message.stream for message in messages}) > 1:
+            for message in messages:  # or one that waits would keep all of them in memory
+                message.record = message.record.copy()
+        for (name, version), group in groupby(messages, _STREAM_AND_VERSION):
+            if (sink := self._direct.get(name)) and sink.takes_many:
+                if sink.batch.items and sink.batch.version != version:
+                    self._drain(sink)
+                self._add_many(sink, list(group), each)
+            else:
+                for message in group:
+                    self._process_record(message, each)
+
+    def _add_many(self, sink: WarehouseSink, messages: Sequence[RecordMessage], size: int) -> None:
+        while messages:
+            room = max(1, -(-(self._most_bytes - self._waiting_bytes) // size))
+            taken = sink.add_many(messages[:room], size, self._read + 1)
+            self._read += taken
+            self._waiting_bytes += taken * size
+            messages = messages[taken:]
+            self._drain_what_is_full(sink)
+
+    def _process_record(self, message: RecordMessage, size: int) -> None:
         self._read += 1
         if sink := self._direct.get(message.stream):
-            self._add(sink, message.record, message)
+            self._add(sink, message.record, message, size)
             return
         item = cast("Item", message.record)
         if message.stream not in self.mapper.stream_maps:
@@ -265,18 +295,21 @@ class TargetWarehouse(SQLTarget):
         record = item if isinstance(item, dict) else jsontext.loads(bytes(item))
         for stream_map in self.mapper.stream_maps[message.stream]:
             if (mapped := stream_map.transform(dict(record))) is not None:
-                self._add(self._sinks[stream_map.stream_alias], mapped, message)
+                self._add(self._sinks[stream_map.stream_alias], mapped, message, size)
 
-    def _add(self, sink: WarehouseSink, item: Item, message: RecordMessage) -> None:
-        batch, scoped = sink.batch, sink.scoped
+    def _add(self, sink: WarehouseSink, item: Item, message: RecordMessage, size: int) -> None:
+        batch = sink.batch
         if batch.items and (
             batch.version != message.version
-            or (scoped and sink.is_full and sink.starts_scope(item))
+            or (sink.scoped and sink.is_full and sink.starts_scope(item))
         ):
             self._drain(sink, complete=True)
-        sink.add(item, message, self._read)
-        self._waiting_bytes += message.size
-        if not scoped and sink.is_full:
+        sink.add(item, message, size, self._read)
+        self._waiting_bytes += size
+        self._drain_what_is_full(sink)
+
+    def _drain_what_is_full(self, sink: WarehouseSink) -> None:
+        if not sink.scoped and sink.is_full:
             self._drain(sink)
         elif self._waiting_bytes >= self._most_bytes:
             self._drain(max(self._sinks.values(), key=lambda waiting: waiting.batch.size))
@@ -288,10 +321,10 @@ class TargetWarehouse(SQLTarget):
             raise RecordsWithoutSchemaException(f"A batch of '{stream}' came before its schema")
         properties = self.mapper.stream_maps[stream][0].raw_schema["properties"]
         version = message_dict.get("version")
-        for line in batch_files.records(message_dict, properties):
-            self._process_record_message(
-                RecordMessage(stream, cast("Raw", line), version, size=len(line))
-            )
+        lines = batch_files.records(message_dict, properties)
+        while part := [*islice(lines, _TOGETHER)]:
+            messages = [RecordMessage(stream, cast("Raw", line), version) for line in part]
+            self._process_records(messages, sum(map(len, part)))
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Delete what a complete read did not bring: now, or when it has ended."""
