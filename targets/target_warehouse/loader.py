@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from target_warehouse.run import Run, StreamRun
     from target_warehouse.staging import Staging
 
-__all__ = ["Loader"]
+__all__ = ["Loaded", "Loader"]
 
 logger = logging.getLogger("target-warehouse")
 
@@ -37,7 +37,7 @@ _UNTIL_NEXT_LOOK: Final = 8  # batches
 
 
 @dataclass
-class _Loaded:
+class Loaded:
     """What a committed batch leaves behind: the stream's counters so far, and what was changed.
 
     `prepared` is for the next batch; none where the table has to be looked at again before.
@@ -53,6 +53,8 @@ class _Loaded:
 
 class Loader:
     """Takes a stream's batches to its table."""
+
+    batch_load: Callable[..., BatchLoad] = BatchLoad
 
     def __init__(self, run: Run, stream: StreamRun, plan: StreamPlan) -> None:
         """Plan; the database is not touched before the first batch."""
@@ -113,10 +115,10 @@ class Loader:
             self._batches_to_next_look -= 1
         self._is_encoding = encoded is None
 
-        def store(cursor: Cursor, again: bool) -> _Loaded:  # noqa: FBT001
+        def store(cursor: Cursor, again: bool) -> Loaded:  # noqa: FBT001
             return self._load(cursor, batch, ready, encoded, again=again)
 
-        def stored(loaded: _Loaded) -> None:
+        def stored(loaded: Loaded) -> None:
             self._ready = loaded.prepared
             self._is_encoding = False
             if loaded.known is not None:
@@ -154,18 +156,15 @@ class Loader:
         encoded: EncodedBatch | None,
         *,
         again: bool,
-    ) -> _Loaded:
+    ) -> Loaded:
         """Store a batch, encoded already if its table was known."""
         stream = self.stream
         self._check_gathered()
         if again:
             self._prepared = None
-            if not self.run.dry:
-                stored = self.run.history.stored(cursor, stream.history_id)
-                if stored.batches > stream.counts.batches:
-                    # The first try was committed; only its answer was lost.
-                    self._check_gathered(lost=True)
-                    return _Loaded(stored, stream.received)
+            if (stored := self._committed_before(cursor)) is not None:
+                self._check_gathered(lost=True)
+                return Loaded(stored, stream.received)
         if self._prepared is None:
             self._prepared = self._prepare(cursor)
         prepared, staging = self._prepared, self._prepared.staging
@@ -174,14 +173,14 @@ class Loader:
             encoded = prepared.encode_unknown(cursor, batch)
             known = 1 - (encoded.rows + len(encoded.rejects)) / len(batch.items)
         keep_missing = self.run.config["missing_fields"] == "keep"
-        work = BatchLoad(cursor, staging, batch, encoded, keep_missing=keep_missing)
+        work = self.batch_load(cursor, staging, batch, encoded, keep_missing=keep_missing)
         if encoded.overflowed:
             self._widen(cursor, staging, encoded.overflowed)
         counts = work.load()
         gathered = counts.created if self._replacement else 0
         if self._replacement:
             counts = held_back(counts)
-        loaded = _Loaded(stream.counts + counts, stream.received, encoded.found, known=known)
+        loaded = Loaded(stream.counts + counts, stream.received, encoded.found, known=known)
         if self.run.dry:
             self._prepared = None
         else:
@@ -190,6 +189,17 @@ class Loader:
             self._record(cursor, loaded.counts, list(encoded.rejects.values()))
         loaded.prepared = self._prepared
         return loaded
+
+    def nothing_loaded(self) -> Loaded:
+        """Return what a batch of which nothing is left leaves behind."""
+        return Loaded(self.stream.counts, self.stream.received)
+
+    def _committed_before(self, cursor: Cursor) -> Counts | None:
+        """Return the counters if the first try was committed and only its answer was lost."""
+        if self.run.dry:
+            return None
+        stored = self.run.history.stored(cursor, self.stream.history_id)
+        return stored if stored.batches > self.stream.counts.batches else None
 
     def _widen(self, cursor: Cursor, staging: Staging, columns: Iterable[Column]) -> None:
         """Make room for whole numbers beyond bigint, in this batch and the next ones."""
@@ -209,6 +219,7 @@ class Loader:
                 history_id=stream.history_id,
                 crm_source=run.crm_source,
                 stream=stream.name,
+                origin=self.plan.origin(),
             )
         run.history.progress(cursor, stream.history_id, total, stream.metrics(total))
 

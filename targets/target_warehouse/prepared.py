@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
+    from warehouse.rejects import Origin
 
     from target_warehouse.batch_load import Batch
     from target_warehouse.replacement import Replacement
@@ -42,6 +43,7 @@ class StreamPlan:
         scope: Properties of ``x-replace-by``.
         window: Property of ``x-window``: from some value of it on, a read may be complete.
         table: Where they go.
+        origin: Gives what refused records are kept with.
     """
 
     schema: dict[str, Any]
@@ -49,6 +51,7 @@ class StreamPlan:
     bookmark: Sequence[str]
     scope: Sequence[str]
     table: Table
+    origin: Callable[[], Origin]
     window: str = ""
 
 

@@ -105,6 +105,8 @@ class Run:
         self.history = History(config["history_schema"])
         self.rejects = Rejects(config["history_schema"])
         self.claims = Claims(session, config["lock_timeout"])
+        self.replays: dict[str, dict[int, int]] = {}
+        """Stream → number of a record in the input → its id in ``sync_rejects`` (see `replay`)."""
         if not self.dry:
             session.on_reconnect = self._lock_again
             for name in session.transaction(lambda cursor, _: self._begin(cursor)):
@@ -139,9 +141,13 @@ class Run:
 
     def _open(self, name: str, bookmark: Any) -> int:
         config = self.config
-        incremental = "incremental" if bookmark else "full"
+        mode = "incremental" if bookmark else "full"
+        if name in self.replays:
+            mode = "replay"
+        elif config.get("force"):
+            mode = "force"
         configuration = {
-            "mode": "force" if config.get("force") else incremental,
+            "mode": mode,
             "bookmarks": {"before": bookmark, "after": None},
             "settings": plain({key: config.get(key) for key in _KEPT_SETTINGS}),
             "versions": {

@@ -10,15 +10,17 @@ import jsonschema
 from singer_sdk.exceptions import InvalidJSONSchema
 from singer_sdk.sql import SQLSink
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+from warehouse.rejects import Origin
 
 from target_warehouse.batch_load import Batch
 from target_warehouse.connector import WarehouseConnector
 from target_warehouse.errors import BadInputError
-from target_warehouse.jsontext import loads
+from target_warehouse.jsontext import dumps, loads
 from target_warehouse.loader import Loader
 from target_warehouse.moments import parse_datetime
 from target_warehouse.names import EXTRA, column_name, identifier
 from target_warehouse.prepared import StreamPlan
+from target_warehouse.replay import REPLAYED, ReplayLoader
 from target_warehouse.settings import table_schema
 from target_warehouse.table import METADATA, Table
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from target_warehouse.encoder import Item
     from target_warehouse.reader import RecordMessage
+    from target_warehouse.run import Run, StreamRun
     from target_warehouse.target import TargetWarehouse
 
 __all__ = ["WarehouseSink"]
@@ -65,8 +68,13 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
             stream = self._target.open_stream(self.stream_name)
             if not self._target.run.dry:
                 self._target.run.claims.take(self.schema_name, self.table_name)
-            self.loader = Loader(self._target.run, stream, self._plan())
+            self.loader = self._loader(self._target.run, stream, self._plan())
             self._opened = True
+
+    def _loader(self, run: Run, stream: StreamRun, plan: StreamPlan) -> Loader:
+        if self.stream_name in run.replays:
+            return ReplayLoader(run, stream, plan, self._target.write_line)
+        return Loader(run, stream, plan)
 
     def _plan(self) -> StreamPlan:
         properties = {k: v for k, v in self.schema["properties"].items() if k not in METADATA}
@@ -81,6 +89,8 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
         if scope and not {*scope} < {*keys}:
             raise BadInputError(f"x-replace-by of {self.stream_name} is not a part of its key")
         append = self.config["load_method"] == "append-only"
+        # Refused records that are sent again are no complete set of anything.
+        apart = append or self.stream_name in self._target.run.replays
         bookmark = self._target.bookmark_properties(self.stream_name)
         indexes = list((self.config.get("indexes") or {}).get(self.stream_name, ()))
         if self.config["index_bookmarks"] and {*bookmark} <= properties.keys():
@@ -89,8 +99,9 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
             schema=self.schema | {"properties": properties},
             key_fields=keys,
             bookmark=bookmark,
-            scope=() if append else scope,
-            window="" if append or not keys else self.schema.get("x-window") or "",
+            scope=() if apart else scope,
+            window="" if apart or not keys else self.schema.get("x-window") or "",
+            origin=self._origin,
             table=Table(
                 schema=self.schema_name,
                 name=self.table_name,
@@ -104,6 +115,19 @@ class WarehouseSink(SQLSink[WarehouseConnector]):
                 metadata=tuple(METADATA) if self.include_sdc_metadata_properties else (),
             ),
         )
+
+    def _origin(self) -> Origin:
+        """Return what refused records are kept with."""
+        message = {
+            "type": "SCHEMA",
+            "stream": self.stream_name,
+            "schema": self.schema,
+            "key_properties": self.key_properties,
+            "bookmark_properties": list(self._target.bookmark_properties(self.stream_name)),
+        }
+        settings = {name: self.config.get(name) for name in REPLAYED}
+        settings["default_target_schema"] = self.schema_name
+        return Origin(dumps(message), dumps(settings))
 
     @property
     def _keeps_fingerprints(self) -> bool:

@@ -227,6 +227,9 @@ class TargetWarehouse(SQLTarget):
         stream = message_dict["stream"]
         if scope := message_dict.get("x-replace-by"):
             message_dict["schema"]["x-replace-by"] = scope
+        if ids := message_dict.get("x-rejects"):
+            first = self._read + 1
+            self.run.replays.setdefault(stream, {}).update(enumerate(ids, first))
         for name in (stream, *self._aliases(stream)):
             self._bookmark_properties[name] = message_dict.get("bookmark_properties") or ()
         super()._process_schema_message(message_dict)
@@ -413,11 +416,14 @@ class TargetWarehouse(SQLTarget):
                 self.run.streams[name].bookmark_after = jsontext.plain(bookmark)
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        if self.config["dry_run"]:
-            return
+        if not self.config["dry_run"]:
+            self.write_line(state)
+
+    def write_line(self, value: dict[str, Any]) -> None:
+        """Write a line to stdout: a state, or in its place what became of replayed rejects."""
         self._is_writing = True
         try:
-            sys.stdout.write(f"{jsontext.dumps(state, exact=True)}\n")
+            sys.stdout.write(f"{jsontext.dumps(value, exact=True)}\n")
             sys.stdout.flush()
         finally:
             self._is_writing = False
