@@ -10,9 +10,10 @@ import requests
 from requests.auth import AuthBase
 
 from tapkit.errors import RetriableAPIError, Unauthorized
+from tapkit.refresh_tokens import RefreshToken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Auth", "BearerAuth", "OAuthRefreshAuth"]
 
@@ -47,7 +48,7 @@ class OAuthRefreshAuth(Auth):
     """A bearer token gained from a refresh token (RFC 6749, section 6).
 
     Parameters travel in the body. Where the answer carries another refresh token, that one is
-    used from then on.
+    used from then on; `tapkit.refresh_tokens` says how it can outlive the process.
 
     Args:
         url: The token endpoint.
@@ -68,7 +69,7 @@ class OAuthRefreshAuth(Auth):
     ) -> None:
         self._url = url
         self._client = {"client_id": client_id, "client_secret": client_secret}
-        self.refresh_token = refresh_token
+        self._refresh_token = RefreshToken(refresh_token)
         self._timeout = timeout
         self._token = ""
         self._expires_at = 0.0
@@ -95,11 +96,15 @@ class OAuthRefreshAuth(Auth):
             Unauthorized: The endpoint refuses the refresh token or the client.
             RetriableAPIError: The endpoint is busy or broken.
         """
+        with self._refresh_token.turn() as keep:
+            self._accept(self._trade(self._refresh_token.value), keep)
+
+    def _trade(self, refresh_token: str) -> requests.Response:
         response = requests.post(
             self._url,
             data={
                 "grant_type": "refresh_token",
-                "refresh_token": self.refresh_token,
+                "refresh_token": refresh_token,
                 **self._client,
             },
             timeout=self._timeout,
@@ -115,16 +120,17 @@ class OAuthRefreshAuth(Auth):
                 "settings client_id, client_secret and refresh_token."
             )
             raise Unauthorized(msg)
-        self._accept(response)
+        return response
 
-    def _accept(self, response: requests.Response) -> None:
+    def _accept(self, response: requests.Response, keep: Callable[[str], None]) -> None:
         try:
             answer: Mapping[str, str] = response.json()
+            if following := answer.get("refresh_token"):
+                keep(following)  # before all else: the old one may be of no use any more
             self._token = answer["access_token"]
             lifetime = float(answer.get("expires_in") or 0)
-        except (ValueError, KeyError, TypeError) as error:
+        except (AttributeError, ValueError, KeyError, TypeError) as error:
             raise RetriableAPIError("Token endpoint sent no token", response) from error
-        self.refresh_token = answer.get("refresh_token") or self.refresh_token
         # Without a lifetime the token is used until the API refuses it.
         self._expires_at = (
             time.monotonic() + max(lifetime - EXPIRY_MARGIN, lifetime / 2)
