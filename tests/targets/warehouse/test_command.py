@@ -17,60 +17,6 @@ from warehouse.cli import main
 PROPERTIES = {"id": {"type": "integer"}}
 
 
-def test_history_as_a_table(wh, messages, command):
-    wh.load(messages.schema("contacts", PROPERTIES), *(messages.record("contacts", id=i)
-                                                      for i in range(1200)))  # fmt: skip
-    wh.load(messages.schema("deals", PROPERTIES), messages.record("deals", id=None))
-    result = command("history")
-    assert result.exit_code == 0, result.output
-    deals, contacts = (
-        [cell.strip() for cell in line.split("│")[1:-1]]
-        for line in result.output.splitlines()
-        if "crm" in line
-    )
-    assert contacts[1:4] == ["crm", "contacts", "success"]
-    assert contacts[5:] == ["1,200", "1,200", "0", "0", "0", ""]
-    assert deals[1:4] == ["crm", "deals", "partial"]
-    assert deals[5:9] == ["1", "0", "0", "1"]
-    assert deals[10].startswith("1 records were refused")
-
-
-def test_history_can_be_narrowed_and_read_by_programs(wh, messages, command):
-    for crm in ("hubspot", "arrivy", "hubspot"):
-        wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1), crm_source=crm)
-    result = command("history", "--crm", "hubspot", "--last", "1", "--json")
-    (row,) = map(json.loads, result.output.splitlines())
-    assert (row["id"], row["crm_source"], row["records_processed"]) == (3, "hubspot", 1)
-    assert row["performance_metrics"]["records_unchanged"] == 1
-    assert len(command("history", "--json").output.splitlines()) == 3
-
-
-def test_history_of_an_empty_database(command):
-    assert command("history").output == "No runs yet.\n"
-    assert command("history", "--json").output == ""
-
-
-@pytest.mark.parametrize("width", [60, 110, 200])
-def test_long_errors_are_readable_at_any_width(wh, messages, command, width):
-    error = f"[bold]{'word ' * 50}{'x' * 90}"
-    wh.load(
-        messages.schema("contacts", PROPERTIES),
-        messages.state({"contacts": messages.report("failed", error=error)}),
-    )
-    output = command("history", "--width", str(width)).output
-    row = next(line for line in output.splitlines() if "│" in line)
-    cells = [cell.strip() for cell in row.split("│")[1:-1]]
-    assert cells[1:4] == ["crm", "contacts", "failed"]
-    assert cells[5:10] == ["0"] * 5
-    if width == 200:
-        folded = "".join(line.split("│")[-2].strip() + " " for line in output.splitlines()[4:-1])
-        assert len(output.splitlines()) > 6
-    else:
-        folded = output.partition("crm contacts\n")[2]
-        assert max(map(len, folded.splitlines())) <= width
-    assert "".join(folded.split()) == "".join(error.split())
-
-
 def test_an_unreachable_server_is_said_so(tmp_path):
     url = f"postgresql://me:hidden@/x?host={tmp_path}"
     result = CliRunner().invoke(main, ["--database", url, "history"])
