@@ -104,6 +104,7 @@ class ArrivyClient(Client):
             config["base_url"],
             KeyPair(config["auth_key"], config["auth_token"]),
             max_tries=config["max_tries"],
+            retry_delay=config["retry_delay"],
             connections=self.workers + self._pages_at_once,
         )
 

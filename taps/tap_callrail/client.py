@@ -91,6 +91,7 @@ class CallRailClient(Client):
             config["base_url"].rstrip("/").removesuffix("/v3"),
             KeyAuth(config["api_key"]),
             max_tries=config["max_tries"],
+            retry_delay=config["retry_delay"],
             rate_limit_patience=HOUR * 1.05,
             connections=max(config["concurrent_pages"], config["concurrency"]) + 1,
         )

@@ -56,7 +56,7 @@ FORBIDDEN = {1142, 1143, 1227, 1370}
 CHUNK = 200
 """Rows that are in memory at once."""
 WAIT = 3
-"""Seconds between two tries."""
+"""Seconds between two tries, where retry_delay is not longer."""
 
 
 class ConnectionLost(RetriableAPIError):
@@ -79,7 +79,7 @@ class Database:
         self._connection: Connection | None = None
         self._retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ConnectionLost),
-            wait=tenacity.wait_fixed(WAIT),
+            wait=tenacity.wait_fixed(max(WAIT, config["retry_delay"])),
             stop=tenacity.stop_after_attempt(config["max_tries"]),
             before_sleep=tenacity.before_sleep_log(logger, logging.WARNING),
             reraise=True,

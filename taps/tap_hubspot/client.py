@@ -59,6 +59,7 @@ class HubSpotClient(Client):
             authentication(config),
             limits={SEARCH: Limiter(Rate(1, SEARCH_SPACING), buffer_ms=1)},
             max_tries=config["max_tries"],
+            retry_delay=config["retry_delay"],
             connections=config["concurrency"] + 1,
         )
         self._burst = (0, 0)

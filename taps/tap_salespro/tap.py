@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TapSalesPro"]
 
-HTTP_ONLY = {"base_url", "concurrency", "max_tries"}
+HTTP_ONLY = {"base_url", "concurrency", "max_tries", "retry_delay"}
 PATHS = {"type": ["string", "array", "null"], "items": {"type": "string"}}
 
 LINE_ITEMS = th.ObjectType(

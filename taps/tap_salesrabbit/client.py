@@ -61,6 +61,7 @@ class SalesRabbitClient(Client):
             BearerAuth(config["access_token"]),
             limits={"": Limiter(Rate(1, spacing), buffer_ms=1)},
             max_tries=config["max_tries"],
+            retry_delay=config["retry_delay"],
         )
         # A cache on the way must not answer what If-Modified-Since asks the API.
         self._session.headers["Cache-Control"] = "no-cache"

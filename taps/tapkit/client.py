@@ -76,6 +76,7 @@ class Client:
         limits: Named limiters; a request names the one that it falls under.
         timeout: Seconds to connect, and between two bytes of an answer.
         max_tries: Tries of one request, the first one included.
+        retry_delay: Seconds waited at the least before another try, where the API says nothing.
         rate_limit_patience: Seconds for which one request goes on waiting out 429 answers.
         connections: How many requests may be under way at once.
 
@@ -93,6 +94,7 @@ class Client:
         limits: Mapping[str, Limiter] | None = None,
         timeout: float = 120.0,
         max_tries: int = 10,
+        retry_delay: float = 0.0,
         rate_limit_patience: float = 900.0,
         connections: int = 8,
     ) -> None:
@@ -102,6 +104,7 @@ class Client:
         self._limits = dict(limits or {})
         self._timeout = timeout
         self._max_tries = max_tries
+        self._retry_delay = retry_delay
         self._patience = rate_limit_patience
         self._failures = 0
         self._skew = timedelta(0)
@@ -321,7 +324,7 @@ class Client:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, RateLimited) and error.wait is not None:
             return error.wait
-        return _backoff(state)
+        return self._retry_delay + _backoff(state)
 
     def _log_retry(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

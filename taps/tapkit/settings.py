@@ -86,6 +86,13 @@ def common_settings(
             ),
         ),
         th.Property(
+            "retry_delay",
+            th.NumberType(minimum=0),
+            default=0,
+            title="Retry delay (seconds)",
+            description="Wait at least so long before a try again, beside the growing waits.",
+        ),
+        th.Property(
             "field_mappings",
             th.ObjectType(additional_properties=th.CustomType({"type": "object"})),
             title="Field mappings",

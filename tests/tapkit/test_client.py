@@ -247,6 +247,15 @@ class TestOAuth:
             client.get("/x")
 
 
+def test_a_retry_waits_the_delay_at_least_but_what_the_api_says_exactly(api: Api) -> None:
+    client = Client(api.url, BearerAuth(SECRET), retry_delay=0.4)
+    for header, least, most in (({}, 0.4, 3.0), ({"Retry-After": "0"}, 0.0, 0.4)):
+        script(api, Answer(status=429, headers=header), Answer({}))
+        began = time.monotonic()
+        client.get("/x")
+        assert least <= time.monotonic() - began < most
+
+
 def test_a_body_can_be_read_as_it_comes(api: Api, client: Client) -> None:
     script(api, Answer(status=503), Answer(b"a,b\n", headers={"ETag": '"1"'}), Answer(status=304))
     response = client.open("/a.csv", "sig=x%2Fy", headers={"Accept": "text/csv"})
