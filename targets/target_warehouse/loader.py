@@ -131,7 +131,7 @@ class Loader:
         session.start(store, stored)
 
     def _prepare(self, cursor: Cursor) -> Prepared:
-        return prepare(
+        prepared = prepare(
             cursor,
             self.plan,
             self.run.config,
@@ -140,6 +140,22 @@ class Loader:
             on_undeclared=self._undeclared,
             sync_started_at=self.run.started_at,
         )
+        self.stream.configuration["table"] = self._identity(cursor)
+        return prepared
+
+    def _identity(self, cursor: Cursor) -> dict[str, Any]:
+        """Return which table it is, so that its rows can be compared with the counters."""
+        table, config = self.plan.table, self.run.config
+        cursor.execute("SELECT to_regclass(%s)::oid::bigint", (table.sql.as_string(cursor),))
+        (oid,) = cursor.fetchone() or (None,)
+        overwrites = config["load_method"] == "overwrite"
+        hard = bool(overwrites or config["hard_delete"] or self.plan.scope)
+        return {
+            "schema": table.schema,
+            "name": table.name,
+            "oid": oid,
+            "deletes": "hard" if hard else "soft",
+        }
 
     def _undeclared(self, name: str) -> None:
         logger.warning(
@@ -221,7 +237,9 @@ class Loader:
                 stream=stream.name,
                 origin=self.plan.origin(),
             )
-        run.history.progress(cursor, stream.history_id, total, stream.metrics(total))
+        run.history.progress(
+            cursor, stream.history_id, total, stream.metrics(total), stream.configuration
+        )
 
     # Full tables
 

@@ -67,6 +67,8 @@ class StreamRun:
     received: Received | None = None
     gathers_from: int | None = None
     """Number of the first record that is gathered but not in the table (see `Replacement`)."""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    """What else goes into the row's ``configuration``."""
 
     @property
     def finished(self) -> bool:
@@ -210,18 +212,14 @@ class Run:
     def _close(self, stream: StreamRun, status: Status, error: str | None) -> None:
         counts = stream.counts
         if not self.dry:
+            after = {"before": stream.bookmark_before, "after": stream.bookmark_after}
             self.session.transaction(
                 lambda cursor, _: self.history.close(
                     cursor,
                     stream.history_id,
                     status,
                     metrics=stream.metrics(counts),
-                    configuration={
-                        "bookmarks": {
-                            "before": stream.bookmark_before,
-                            "after": stream.bookmark_after,
-                        }
-                    },
+                    configuration=stream.configuration | {"bookmarks": after},
                     endpoint=stream.report.get("endpoint"),
                     error=clean(error) if error else None,
                 )

@@ -20,6 +20,8 @@ from psycopg2 import sql
 from psycopg2.extras import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
 __all__ = ["ABANDONED", "Counts", "History", "Status", "ensure_schema", "take_turns"]
@@ -170,22 +172,21 @@ class History:
             (self.table.as_string(cursor), history_id),
         )
 
-    def unlock(self, cursor: Cursor, history_id: int) -> None:
-        """Give the lock of a closed row back."""
-        cursor.execute(
-            "SELECT pg_advisory_unlock(%s::regclass::oid::int, %s::bigint::bit(32)::int)",
-            (self.table.as_string(cursor), history_id),
-        )
-
     def progress(
-        self, cursor: Cursor, history_id: int, counts: Counts, metrics: dict[str, Any]
+        self,
+        cursor: Cursor,
+        history_id: int,
+        counts: Counts,
+        metrics: dict[str, Any],
+        configuration: Mapping[str, Any],
     ) -> None:
         """Write the counters; to be called in the transaction of the batch they count."""
         cursor.execute(
             sql.SQL(
                 "UPDATE {} SET status = 'running', end_time = NULL, error_message = NULL,"
                 " records_processed = %s, records_created = %s, records_updated = %s,"
-                " records_failed = %s, performance_metrics = %s WHERE id = %s"
+                " records_failed = %s, performance_metrics = %s,"
+                " configuration = configuration || %s WHERE id = %s"
             ).format(self.table),
             (
                 counts.processed,
@@ -193,6 +194,7 @@ class History:
                 counts.updated,
                 counts.failed,
                 Json(metrics | {"counts": asdict(counts)}),
+                Json(configuration),
                 history_id,
             ),
         )
@@ -218,7 +220,11 @@ class History:
         endpoint: str | None = None,
         error: str | None = None,
     ) -> None:
-        """Give a row its end."""
+        """Give a row its end.
+
+        Its lock stays with the session: given back before the commit, it would have the row look
+        abandoned for a moment.
+        """
         cursor.execute(
             sql.SQL(
                 "UPDATE {} SET status = %s, end_time = clock_timestamp(), endpoint = left(%s, 200),"
@@ -227,7 +233,6 @@ class History:
             ).format(self.table),
             (status, endpoint, error, Json(metrics), Json(configuration), history_id),
         )
-        self.unlock(cursor, history_id)
 
     def close_abandoned(self, cursor: Cursor) -> list[str]:
         """Close the running rows whose process is gone.
@@ -242,7 +247,7 @@ class History:
                 " WHERE pg_try_advisory_xact_lock(%s::regclass::oid::int, id::bit(32)::int))"
                 " UPDATE {table} AS history SET status = 'failed', end_time = now(),"
                 " error_message = %s, performance_metrics = performance_metrics - 'counts'"
-                " FROM abandoned WHERE history.id = abandoned.id"
+                " FROM abandoned WHERE history.id = abandoned.id AND history.status = 'running'"
                 " RETURNING crm_source || ' ' || sync_type"
             ).format(table=self.table),
             (self.table.as_string(cursor), ABANDONED),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import psycopg2
 import pytest
+from warehouse.history import History
 
 PROPERTIES: dict[str, Any] = {"id": {"type": "integer"}, "v": {"type": ["string", "null"]}}
 
@@ -215,3 +217,36 @@ def test_first_runs_at_the_same_time(wh, messages):
     assert [code for _, code in ends] == [0, 0, 0], ends
     assert sorted(row["crm_source"] for row in wh.history()) == ["crm0", "crm1", "crm2"]
     assert {row["status"] for row in wh.history()} == {"success"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "deletes"),
+    [
+        ({}, "soft"),
+        ({"hard_delete": True}, "hard"),
+        ({"load_method": "overwrite"}, "hard"),
+        ({"default_target_schema": "elsewhere"}, "soft"),
+    ],
+)
+def test_a_run_says_which_table_it_wrote(wh, messages, settings, deletes):
+    wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1), **settings)
+    wh.load(messages.schema("s", PROPERTIES), **settings)
+    place = settings.get("default_target_schema", "crm")
+    oid = wh.query("SELECT %s::regclass::oid::bigint AS oid", f"{place}.s")[0]["oid"]
+    table = {"schema": place, "name": "s", "oid": oid, "deletes": deletes}
+    assert [run["configuration"]["table"] for run in wh.history()] == [table, table]
+
+
+def test_a_run_that_just_ends_is_not_taken_for_an_abandoned_one(wh):
+    history = History()
+    with closing(psycopg2.connect(wh.url)) as run, closing(psycopg2.connect(wh.url)) as other:
+        history.ensure(run.cursor())
+        history_id = history.open(run.cursor(), "crm", "s", {})
+        run.commit()
+        history.close(run.cursor(), history_id, "success", metrics={}, configuration={})
+        # Not committed yet: the other run sees a running row.
+        assert history.close_abandoned(other.cursor()) == []
+        run.commit()
+        other.commit()
+        assert history.close_abandoned(other.cursor()) == []
+    assert wh.query("SELECT status FROM sync_history") == [{"status": "success"}]
