@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from warehouse.credentials import credential_groups
 
 ROOT = Path(__file__).resolve().parents[1]
 VARIANT = "crm-warehouse"
@@ -37,15 +38,6 @@ FIELDS = ("<!-- fields: written by make plugins -->\n", "<!-- /fields -->\n")
 
 KINDS = {"integer": "integer", "number": "decimal", "boolean": "boolean"}
 KINDS |= {"object": "object", "array": "array"}
-
-CREDENTIALS = (
-    ("access_token",),
-    ("api_key",),
-    ("auth_key", "auth_token"),
-    ("client_id", "client_secret", "refresh_token"),
-    ("username", "password"),
-)
-"""Taps name their credentials by what they are; either group is enough."""
 
 EXTRAS = {
     "tap-files": "[s3,zstd]",
@@ -79,12 +71,6 @@ def setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def credential_groups(names: list[str], secrets: set[str]) -> list[list[str]]:
-    """Return the sets of settings of which one has to be filled in, of those that a tap has."""
-    groups = [[name for name in group if name in names] for group in CREDENTIALS]
-    return [group for group in groups if secrets & set(group)]
-
-
 @cache
 def about(plugin: str) -> dict[str, Any]:
     """Return what a plugin says about itself."""
@@ -99,7 +85,6 @@ def singer_definition(entry: EntryPoint, *, extras: str = "") -> dict[str, Any]:
     said = about(entry.name)
     properties = said["settings"]["properties"]
     settings = [setting(name, schema) for name, schema in properties.items()]
-    secrets = {one["name"] for one in settings if one.get("sensitive")}
     is_tap = entry.name.startswith("tap-")
     streams = entry.load().default_streams if is_tap else ()
     return {
@@ -111,7 +96,7 @@ def singer_definition(entry: EntryPoint, *, extras: str = "") -> dict[str, Any]:
         "pip_url": f'"crm-warehouse{extras} @ {SOURCE}"',
         "executable": entry.name,
         "capabilities": sorted(said["capabilities"]),
-        "settings_group_validation": credential_groups(list(properties), secrets) if is_tap else [],
+        "settings_group_validation": credential_groups(properties) if is_tap else [],
         "settings": settings,
         **({"select": [f"{stream}.*" for stream in streams]} if streams else {}),
     }

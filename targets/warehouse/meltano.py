@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from warehouse import handover
 from warehouse.command import PREFIX, Refusal, Warehouse
 
 if TYPE_CHECKING:
@@ -53,18 +54,22 @@ def executable(warehouse: Warehouse) -> str:
 
 def environment(
     warehouse: Warehouse,
-    crm: str | None = None,  # noqa: ARG001
-    streams: Sequence[str] = (),  # noqa: ARG001
+    crm: str | None = None,
+    streams: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the environment of a Meltano that the user could have started by hand.
 
     It has the user's variables without what an outer `meltano invoke` put there. Meltano itself
-    reads the project's ``.env`` beneath them.
+    reads the project's ``.env`` beneath them. For a CRM, what the warehouse's tables say comes to
+    that (see `warehouse.handover`).
 
     Args:
         warehouse: Where the project and its database are.
         crm: The CRM that is to be read, if one is.
         streams: Those of its streams that the run reads; none for all.
+
+    Raises:
+        Refusal: The tables cannot be read, or a credential in them not opened.
     """
     result = {
         **_clean(),
@@ -76,7 +81,7 @@ def environment(
     if url != warehouse.variables.get(f"{PREFIX}SQLALCHEMY_URL"):  # given on the command line
         result |= {f"{PREFIX}{name.upper()}": "" for name in _ADDRESS}
         result[f"{PREFIX}SQLALCHEMY_URL"] = str(url)
-    return result
+    return result | (handover.environment(warehouse, crm, streams) if crm else {})
 
 
 def run(

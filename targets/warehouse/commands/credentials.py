@@ -1,0 +1,312 @@
+"""``warehouse credentials``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from io import StringIO
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import click
+import psycopg2
+from dotenv import dotenv_values
+from rich.table import Table
+from rich.text import Text
+
+from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.connection_test import connection_errors
+from warehouse.credentials import Credentials, Entry, credential_settings
+from warehouse.crms import tap_of, tap_settings
+from warehouse.encryption import KeyMissing, Keys
+from warehouse.handover import credentials_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+__all__ = ["command"]
+
+_STORE_TRIES: Final = 3
+_LOST: Final = (psycopg2.OperationalError, psycopg2.InterfaceError)
+
+
+@click.group()
+def command() -> None:
+    """Keep the CRMs' credentials in the warehouse, encrypted.
+
+    Example: warehouse credentials set hubspot access_token
+    """
+
+
+@command.command()
+@pass_warehouse
+def init(warehouse: Warehouse) -> None:
+    """Make the key file, where there is no key yet; `set` does it by itself the first time.
+
+    Example: warehouse credentials init
+    """
+    made = Keys.create(warehouse.variables, warehouse.project)
+    click.echo(f"Made {made.origin}. Keep a copy: without it no stored credentials can be read.")
+
+
+@command.command(name="set")
+@click.argument("crm")
+@click.argument("settings", metavar="[SETTING]...", nargs=-1)
+@click.option(
+    "--from-file",
+    type=click.File(),
+    help="Read JSON or lines SETTING=VALUE; - is stdin. With one SETTING: its value.",
+)
+@click.option("--active/--inactive", default=None, help="Whether taps get the credentials.")
+@json_option
+@pass_warehouse
+def set_(
+    warehouse: Warehouse,
+    crm: str,
+    settings: tuple[str, ...],
+    from_file: IO[str] | None,
+    *,
+    active: bool | None,
+    as_json: bool,
+) -> None:
+    """Store credentials of CRM beside those it has: asked for, or from stdin or a file.
+
+    Values are never taken from the command line, where other users and the shell's history see
+    them.
+
+    Example: warehouse credentials set hubspot access_token < token.txt
+    """
+    known = _known(warehouse, crm)
+    values: dict[str, str] = {}
+    _refuse_foreign(crm, settings, known)
+    if settings or from_file or active is None:
+        values = _read(from_file, settings) if _is_piped(from_file) else _asked(settings or known)
+        _refuse_foreign(crm, tuple(values), known)
+    if not values and active is None:
+        raise click.UsageError("No value was given.")
+    with _table(warehouse, create=True) as (table, cursor):
+        entry = table.put(cursor, crm, values, active=active)
+    if as_json:
+        emit(_summary(entry))
+    else:
+        state = "" if entry.is_active else ", inactive"
+        click.echo(f"Stored for {crm}: {', '.join(entry.settings)} ({entry.fingerprint}{state})")
+
+
+@command.command(name="list")
+@json_option
+@pass_warehouse
+def list_(warehouse: Warehouse, *, as_json: bool) -> None:
+    """Show which credentials are stored: names, and a fingerprint that changes with the values.
+
+    Example: warehouse credentials list
+    """
+    with _table(warehouse) as (table, cursor):
+        entries = table.entries(cursor)
+    if as_json:
+        emit(*map(_summary, entries))
+        return
+    if not entries:
+        click.echo("No credentials are stored.")
+        return
+    shown = Table(title="Credentials", title_justify="left")
+    for heading in ("CRM", "settings", "active", "fingerprint", "changed (UTC)"):
+        shown.add_column(heading)
+    for entry in entries:
+        shown.add_row(
+            Text(entry.crm_source),
+            Text(", ".join(entry.settings)),
+            "yes" if entry.is_active else "no",
+            entry.fingerprint,
+            f"{entry.updated_at:%Y-%m-%d %H:%M:%S}",
+        )
+    console().print(shown)
+
+
+@command.command()
+@click.argument("crm")
+@json_option
+@pass_warehouse
+def test(warehouse: Warehouse, crm: str, *, as_json: bool) -> None:
+    """Read one record of each stream of CRM with what is stored; exit code 1 where that fails.
+
+    What the environment says wins, as in every run.
+
+    Example: warehouse credentials test hubspot
+    """
+    _known(warehouse, crm)
+    given = credentials_of(warehouse, crm)
+    errors = connection_errors(warehouse, crm)
+    if as_json:
+        emit({"crm_source": crm, "ok": not errors, "stored": sorted(given), "errors": errors})
+    else:
+        used = f"with {', '.join(sorted(given))} as stored" if given else "with nothing stored"
+        click.echo(f"{crm}: {'failed' if errors else 'well'}, {used}")
+        for line in errors:
+            click.echo(f"  {line}")
+    sys.exit(1 if errors else 0)
+
+
+@command.command()
+@json_option
+@pass_warehouse
+def rotate_key(warehouse: Warehouse, *, as_json: bool) -> None:
+    """Encrypt all credentials with a new key, in one transaction, and give up the old ones.
+
+    A key file gets the new key by itself. Keys of WAREHOUSE_ENCRYPTION_KEY are changed there: put
+    the new one first, run this, and take the old one out.
+
+    Example: warehouse credentials rotate-key
+    """
+    keys = Keys.load(warehouse.variables, warehouse.project)
+    if keys.file is None and len(keys.keys) == 1:
+        raise Refusal(
+            f"{keys.origin} has one key. Put the new one before it, with a comma between, and run"
+            " this again."
+        )
+    new = keys
+    if keys.file:
+        new = keys.with_new()
+        new.write()  # first both, so that whatever happens next can be read
+    with _table(warehouse) as (_, cursor):
+        count = Credentials(warehouse.history_schema, lambda: new).rotate(cursor, new)
+    if new.file:
+        new.newest().write()
+    if as_json:
+        emit({"rotated": count, "key": new.origin})
+    else:
+        click.echo(f"Encrypted {count} with the new key of {new.origin}.")
+        if not new.file:
+            click.echo("The other keys can go now.")
+
+
+@command.command()
+@click.argument("crm")
+@click.argument("settings", metavar="[SETTING]...", nargs=-1)
+@json_option
+@pass_warehouse
+def remove(warehouse: Warehouse, crm: str, settings: tuple[str, ...], *, as_json: bool) -> None:
+    """Remove all credentials of CRM, for which no key is needed, or some.
+
+    Example: warehouse credentials remove hubspot
+    """
+    with _table(warehouse) as (table, cursor):
+        removed = table.remove(cursor, crm, settings)
+    if as_json:
+        emit({"crm_source": crm, "removed": removed})
+    else:
+        click.echo(f"Removed {', '.join(settings) or 'the credentials'} of {crm}."
+                   if removed else f"{crm} has none of them.")  # fmt: skip
+    sys.exit(0 if removed else 1)
+
+
+@command.command(hidden=True)
+@click.argument("crm")
+@pass_warehouse
+def exchange(warehouse: Warehouse, crm: str) -> None:
+    """Lend the refresh token of CRM to a tap (see tapkit.refresh_tokens).
+
+    Example: warehouse credentials exchange hubspot < /dev/null | wc --bytes
+    """
+    if sys.stdout.isatty():
+        raise Refusal("This is for taps; the token is not shown on a terminal.")
+    following = ""
+    for tries in range(_STORE_TRIES):
+        try:
+            with _table(warehouse) as (table, cursor), table.exchange(cursor, crm) as (token, keep):
+                if not following:
+                    click.echo(token)
+                    sys.stdout.flush()
+                    following = sys.stdin.readline().strip()
+                if following:
+                    keep(following)
+        except _LOST:  # noqa: PERF203 - it broke after the old token was used
+            if not following or tries == _STORE_TRIES - 1:
+                raise Refusal("The warehouse was lost before the token was stored.") from None
+        else:
+            return
+
+
+@contextmanager
+def _table(warehouse: Warehouse, *, create: bool = False) -> Iterator[tuple[Credentials, Cursor]]:
+    """Give the table; with `create` a key is made where there is none and nothing is stored."""
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+
+        def keys() -> Keys:
+            try:
+                return Keys.load(warehouse.variables, warehouse.project)
+            except KeyMissing:
+                if not create or table.any(cursor):
+                    raise
+                return Keys.create(warehouse.variables, warehouse.project)
+
+        table = Credentials(warehouse.history_schema, keys)
+        yield table, cursor
+
+
+def _known(warehouse: Warehouse, crm: str) -> tuple[str, ...]:
+    """Return the credentials a CRM's tap takes; none of a foreign tap, which takes any."""
+    return tuple(credential_settings(tap_settings(tap_of(warehouse.project, crm))))
+
+
+def _refuse_foreign(crm: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for name in names:
+        if "=" in name:
+            raise click.UsageError(
+                "Values are not taken from the command line, where others see them. Give the name"
+                f" alone and pipe the value: warehouse credentials set {crm} SETTING < file"
+            )
+        if known and name not in known:
+            raise click.UsageError(
+                f"'{name}' is no credential of {crm}; it has {', '.join(known)}. Other settings:"
+                f" warehouse config set {crm} {name}=…"
+            )
+
+
+def _is_piped(from_file: IO[str] | None) -> bool:
+    return from_file is not None or not sys.stdin.isatty()
+
+
+def _read(file: IO[str] | None, settings: tuple[str, ...]) -> dict[str, str]:
+    """Read one setting's value, or names and values as JSON or lines."""
+    text = (file or sys.stdin).read()
+    if len(settings) == 1:
+        value = text.rstrip("\r\n")
+        return {settings[0]: value} if value else {}
+    try:
+        read: Mapping[str, Any] = json.loads(text)
+    except ValueError:
+        read = dotenv_values(stream=StringIO(text), interpolate=False)
+    if not isinstance(read, dict) and not hasattr(read, "items"):
+        raise click.UsageError("Give a JSON object, or lines SETTING=VALUE.")
+    if missing := [name for name in settings if not read.get(name)]:
+        raise click.UsageError(f"There is no value of {', '.join(missing)}.")
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in read.items()
+        if value and (not settings or name in settings)
+    }
+
+
+def _asked(settings: tuple[str, ...]) -> dict[str, str]:
+    """Ask for each value without showing it; those left empty stay as they are."""
+    if not settings:
+        raise click.UsageError("Name the settings.")
+    answers = {
+        name: click.prompt(f"{name} (empty: leave it)", hide_input=True, default="",
+                           show_default=False)
+        for name in settings
+    }  # fmt: skip
+    return {name: value for name, value in answers.items() if value}
+
+
+def _summary(entry: Entry) -> dict[str, Any]:
+    return {
+        "crm_source": entry.crm_source,
+        "settings": list(entry.settings),
+        "is_active": entry.is_active,
+        "fingerprint": entry.fingerprint,
+        "updated_at": entry.updated_at,
+    }
