@@ -144,7 +144,7 @@ class Bench:
             write_catalog(discover, STREAMS[self.which], catalog)
         tap = f"{BIN}/tap-genius --config tap.json --catalog {catalog.name}"
         target = f"{BIN}/target-warehouse --config ENV > /dev/null 2> target.log"
-        meltano = f"{BIN}/meltano --environment dev run --full-refresh tap-genius target-warehouse"
+        meltano = f"{BIN}/meltano run --full-refresh tap-genius target-warehouse"
         self._measure("tap-genius alone", f"{tap} > /dev/null", self.folder, loads=False)
         piped = f"{tap} 2> tap.log | {target}"
         self._measure("tap-genius | target-warehouse", piped, self.folder)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PROPERTIES = 30
 PROCESSES = ("tap-hubspot", "target-warehouse", "meltano")
-MELTANO = "meltano --environment dev run --full-refresh tap-hubspot target-warehouse"
+MELTANO = "meltano run --full-refresh tap-hubspot target-warehouse"
 
 
 def new_database(server: str) -> str:

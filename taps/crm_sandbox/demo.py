@@ -85,7 +85,7 @@ def settings(sandbox: Sandbox, warehouse: Warehouse) -> dict[str, str]:
     return inherited | {
         "MELTANO_CLI_LOG_FORMAT": "plain",
         "MELTANO_DATABASE_URI": f"sqlite:///{FOLDER / 'meltano.db'}",
-        "MELTANO_ENVIRONMENT": "dev",
+        "MELTANO_ENVIRONMENT": "development",
         "TAP_HUBSPOT_ACCESS_TOKEN": STATIC_TOKEN,
         "TAP_HUBSPOT_ASSOCIATION_PAIRS": PAIRS,
         "TAP_HUBSPOT_BASE_URL": sandbox.base_url(),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFINITION = ROOT / "plugins/extractors/tap-hubspot.meltano.yml"
-STATE_ID = "dev:tap-hubspot-to-target-warehouse"
+STATE_ID = "development:tap-hubspot-to-target-warehouse"
 DIVISIONS = "2-37000001"
 TOKEN = "pat-na1-sandbox"
 
@@ -175,7 +175,7 @@ def test_bookmarks_can_be_kept_in_the_warehouse(project: Project, database_url: 
     project.meltano("run", "hubspot")
     assert not (project.folder / ".meltano/meltano.db").exists()
     (state,) = rows(database_url, "SELECT state_id, completed_state FROM meltano.state")
-    assert state["state_id"] == STATE_ID.replace("dev:", "production:")
+    assert state["state_id"] == STATE_ID.replace("development:", "production:")
     assert '"contacts"' in state["completed_state"]
     first, second = (row["records_processed"] for row in rows(database_url, COUNTS))
     assert second < first

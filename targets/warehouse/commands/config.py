@@ -1,0 +1,291 @@
+"""``warehouse config``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.configuration import ALL, COLUMNS, Configuration, Row, text_of
+from warehouse.configuration_check import all_problems, problems
+from warehouse.crms import crms, tap_of, tap_settings
+from warehouse.handover import settings_of
+from warehouse.schedules import FILE, carry, others
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["command"]
+
+_YES: Final = {"true": True, "yes": True, "on": True, "1": True}
+_NO: Final = {"false": False, "no": False, "off": False, "0": False}
+_INTEGERS: Final = ("batch_size", "retry_count", "retry_delay")
+_SWITCHES: Final = ("is_active", "schedule_enabled")
+_OBJECTS: Final = ("field_mappings", "api_settings")
+
+
+@click.group()
+def command() -> None:
+    """Say how each CRM and stream is read, and when.
+
+    For each setting counts, in this order: the flag of `warehouse sync`, the environment and .env
+    (TAP_HUBSPOT_PAGE_SIZE, then HUBSPOT_BATCH_SIZE), the table sync_configuration, meltano.yml.
+
+    Example: warehouse config set hubspot batch_size=50
+    """
+
+
+@command.command()
+@click.argument("crm", required=False)
+@click.argument("stream", required=False)
+@json_option
+@pass_warehouse
+def show(warehouse: Warehouse, crm: str | None, stream: str | None, *, as_json: bool) -> None:
+    """Show the table, or what a run of CRM gets of it and from elsewhere, and from where.
+
+    Example: warehouse config show hubspot
+    """
+    if crm is None:
+        with warehouse.connect() as connection:
+            rows = Configuration(connection, warehouse.history_schema).rows()
+        _show_rows(warehouse, rows, as_json=as_json)
+        return
+    values = settings_of(warehouse, crm, (stream,) if stream else ())
+    schema = tap_settings(tap_of(warehouse.project, crm))
+    hidden = {name for name, one in schema.items() if one.get("secret")}
+    hidden |= {name for name, it in values.items() if it.origin == "api_credentials"}
+    if as_json:
+        emit(
+            *(
+                {"setting": name, "value": None if name in hidden else it.value,
+                 "origin": it.origin}
+                for name, it in values.items()
+            )
+        )  # fmt: skip
+        return
+    table = _table("setting", "value", "from", title=f"What {crm} is read with")
+    for name, it in values.items():
+        shown = "(hidden)" if name in hidden else text_of(it.value)
+        table.add_row(name, Text(shown, overflow="fold"), Text(it.origin))
+    console().print(table)
+
+
+@command.command(name="set")
+@click.argument("crm")
+@click.argument("changes", metavar="[STREAM] NAME=VALUE...", nargs=-1, required=True)
+@json_option
+@pass_warehouse
+def set_(warehouse: Warehouse, crm: str, changes: tuple[str, ...], *, as_json: bool) -> None:
+    """Change the row of CRM, or of one of its streams.
+
+    Names: is_active, batch_size, retry_count, retry_delay, field_mappings, api_settings (both JSON,
+    as a whole), schedule_enabled, schedule_cron, and any other setting of the tap, which goes into
+    api_settings. What is wrong is refused.
+
+    Example: warehouse config set hubspot contacts retry_count=3 schedule_cron='*/15 * * * *'
+    """
+    tap = tap_of(warehouse.project, crm)
+    stream, given = _split(changes, separator="=")
+    pairs = [(name, value) for name, _, value in (one.partition("=") for one in given)]
+    if not pairs:
+        raise click.UsageError("Give at least one NAME=VALUE.")
+    with warehouse.connect() as connection:
+        table = Configuration(connection, warehouse.history_schema)
+        row = _changed(table.row(crm, stream), dict(pairs), tap_settings(tap))
+        if wrong := problems(row, tap):
+            raise click.UsageError("\n".join(wrong))
+        table.put(row)
+    if as_json:
+        emit(asdict(row))
+    else:
+        click.echo(f"{row.name}: {', '.join(f'{name} = {value}' for name, value in pairs)}")
+
+
+@command.command()
+@click.argument("crm")
+@click.argument("names", metavar="[STREAM] [NAME]...", nargs=-1)
+@json_option
+@pass_warehouse
+def unset(warehouse: Warehouse, crm: str, names: tuple[str, ...], *, as_json: bool) -> None:
+    """Take settings out of a row of CRM, so that what comes next in order counts; or the whole row.
+
+    Example: warehouse config unset hubspot contacts batch_size
+    """
+    with warehouse.connect() as connection:
+        table = Configuration(connection, warehouse.history_schema)
+        rows = {row.sync_type: row for row in table.rows(crm)}
+        stream = names[0] if names and names[0] in rows else ALL
+        given = names[1:] if names and names[0] in rows else names
+        row = rows.get(stream, Row(crm, stream))
+        if unknown := [name for name in given if name not in {*COLUMNS, *row.api_settings}]:
+            raise click.UsageError(f"Nothing of {row.name} is set by the name {unknown[0]}.")
+        changed = bool(rows) and stream in rows
+        if changed and given:
+            table.put(_without(row, given))
+        elif changed:
+            table.remove(crm, stream)
+    what = ", ".join(given) or "the whole row"
+    if as_json:
+        emit({"crm_source": crm, "sync_type": stream, "unset": list(given), "changed": changed})
+    else:
+        click.echo(f"{row.name}: {what} is unset." if changed else f"{row.name} has no row.")
+    sys.exit(0 if changed else 1)
+
+
+@command.command()
+@json_option
+@pass_warehouse
+def validate(warehouse: Warehouse, *, as_json: bool) -> None:
+    """Check the table against the taps' own settings; exit code 1 and a sentence per problem.
+
+    Example: warehouse config validate
+    """
+    found = all_problems(warehouse)
+    if as_json:
+        emit({"ok": not found, "problems": found})
+    else:
+        for problem in found or ["All is well."]:
+            click.echo(problem)
+    sys.exit(1 if found else 0)
+
+
+@command.command()
+@json_option
+@pass_warehouse
+def apply(warehouse: Warehouse, *, as_json: bool) -> None:
+    """Make Meltano's schedules what the table says; again after each change of a schedule.
+
+    Each becomes a job that runs `warehouse sync`, in a file of its own that meltano.yml includes.
+    Schedules in meltano.yml itself stay as they are.
+
+    Example: warehouse config apply
+    """
+    with warehouse.connect() as connection:
+        rows = Configuration(connection, warehouse.history_schema).rows()
+    carried = carry(warehouse.project, rows)
+    scheduled = {row.crm_source for row in rows if row.schedule_enabled and row.is_active}
+    taps = {crm: tap for crm, tap in crms(warehouse.project).items() if crm in scheduled}
+    double = others(warehouse.project, taps)
+    if as_json:
+        emit({**asdict(carried), "others": double})
+        return
+    for what, names in asdict(carried).items():
+        if names:
+            click.echo(f"{what}: {', '.join(names)}")
+    if not any(asdict(carried).values()):
+        click.echo("Nothing is scheduled.")
+    for crm, names in double.items():
+        click.echo(
+            f"meltano.yml schedules {crm} as well; remove what is double:"
+            f" meltano schedule remove {names[0]}"
+        )
+    if carried.added or carried.changed or carried.removed:
+        click.echo(f"Written to {FILE}; meltano schedule list shows all.")
+
+
+def _split(words: tuple[str, ...], separator: str) -> tuple[str, tuple[str, ...]]:
+    """Return the stream, where one comes first, and the rest."""
+    first, *rest = words
+    if separator in first:
+        return ALL, words
+    if wrong := [word for word in rest if separator not in word]:
+        raise click.UsageError(f"'{wrong[0]}' is no NAME=VALUE.")
+    return first, tuple(rest)
+
+
+def _changed(row: Row, texts: Mapping[str, str], schema: Mapping[str, Any]) -> Row:
+    columns: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for name, text in texts.items():
+        if name in COLUMNS:
+            columns[name] = _value(name, text)
+        else:
+            settings[name] = _setting(text, schema.get(name, {}))
+    api_settings = {**columns.get("api_settings", row.api_settings), **settings}
+    return replace(row, **{**columns, "api_settings": api_settings})
+
+
+def _value(column: str, text: str) -> Any:
+    """Read a column's value.
+
+    Raises:
+        UsageError: It is of another type.
+    """
+    try:
+        if column in _INTEGERS:
+            return int(text)
+        if column in _SWITCHES:
+            return {**_YES, **_NO}[text.lower()]
+        if column in _OBJECTS:
+            found = json.loads(text)
+            return found if isinstance(found, dict) else json.loads("")
+    except (ValueError, KeyError):
+        kind = ("a whole number" if column in _INTEGERS
+                else "true or false" if column in _SWITCHES else "a JSON object")  # fmt: skip
+        raise click.UsageError(f"{column} needs {kind}.") from None
+    return text
+
+
+def _setting(text: str, schema: Mapping[str, Any]) -> Any:
+    """Read a tap's setting: as JSON, unless it takes text."""
+    types = schema.get("type", [])
+    if "string" in ([types] if isinstance(types, str) else types):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _without(row: Row, names: tuple[str, ...]) -> Row:
+    usual = {one.name: getattr(Row(row.crm_source), one.name) for one in fields(Row)}
+    kept = {name: it for name, it in row.api_settings.items() if name not in names}
+    columns = {name: usual[name] for name in names if name in COLUMNS}
+    return replace(row, **{"api_settings": kept, **columns})
+
+
+def _show_rows(warehouse: Warehouse, rows: list[Row], *, as_json: bool) -> None:
+    """Print the table's rows, without secrets that somebody wrote there by hand."""
+    taps = crms(warehouse.project)
+    hidden = {
+        crm: {name for name, one in tap_settings(tap).items() if one.get("secret")}
+        for crm, tap in taps.items()
+    }
+    shown = [
+        replace(
+            row,
+            api_settings={
+                name: "(hidden)" if name in hidden.get(row.crm_source, ()) else value
+                for name, value in row.api_settings.items()
+            },
+        )
+        for row in rows
+    ]
+    if as_json:
+        emit(*map(asdict, shown))
+    elif not shown:
+        click.echo("Nothing is configured; all is as meltano.yml says.")
+    else:
+        table = _table("CRM", "stream", *COLUMNS, title="sync_configuration")
+        for row in shown:
+            table.add_row(*(Text(_cell(value), overflow="fold") for value in asdict(row).values()))
+        console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value in (None, {}) else text_of(value)
+
+
+def _table(*headings: str, title: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
