@@ -31,6 +31,7 @@ logger = logging.getLogger("target-warehouse")
 STOPPED: Final = "extractor stopped before the stream was complete"
 _SHARE_FROM: Final = 1000  # records before a share of rejects means something
 _FINAL: Final = ("success", "partial", "failed")
+_COUNTED: Final = ("processed", "created", "updated", "failed")
 _KEPT_SETTINGS: Final = (
     "load_method", "force", "hard_delete", "strict_validation", "validate_records",
     "batch_size_rows", "batch_size_bytes", "max_rejects", "add_record_metadata",
@@ -235,4 +236,16 @@ class Run:
             counts.created,
             counts.updated,
             counts.failed,
+            extra={"sync": self._row(stream, status, error)} if self.dry else None,
         )
+
+    def _row(self, stream: StreamRun, status: Status, error: str | None) -> dict[str, Any]:
+        """Return what the row of SyncHistory would have been, for whoever reads structured logs."""
+        return {
+            "crm_source": self.crm_source,
+            "sync_type": stream.name,
+            "status": status,
+            **{f"records_{name}": getattr(stream.counts, name) for name in _COUNTED},
+            "error_message": error,
+            "performance_metrics": stream.metrics(stream.counts),
+        }
