@@ -1,0 +1,103 @@
+"""How fresh each table is, and about how many rows it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg2 import sql
+
+from warehouse.history import History
+from warehouse.runs import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+__all__ = ["tables"]
+
+_LOOKED_INTO: Final = 8 << 20
+"""Bytes up to which a table is read through for the time of its last change, some 10 ms."""
+
+# sync_updated_at marks what the loader has made; the planner's estimate costs nothing. Who changes
+# a table's columns locks it until the end of the transaction; nobody waits for that here.
+_TABLES: Final = """
+WITH marked AS MATERIALIZED (
+    SELECT pg_class.oid, nspname, relname, reltuples,
+        has_schema_privilege(pg_namespace.oid, 'USAGE')
+            AND has_column_privilege(pg_class.oid, attnum, 'SELECT')
+            AND NOT EXISTS (
+                SELECT FROM pg_locks WHERE relation = pg_class.oid AND mode = 'AccessExclusiveLock'
+            ) AS readable
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'sync_updated_at'
+    WHERE relkind IN ('r', 'p') AND relpersistence <> 't' AND NOT relispartition
+        AND NOT attisdropped
+)
+SELECT nspname AS schema, relname AS name, nullif(reltuples, -1)::bigint AS rows,
+    CASE WHEN readable THEN pg_table_size(oid) END AS bytes
+FROM marked ORDER BY 1, 2
+"""
+
+_RUNS: Final = """
+SELECT crm_source, sync_type,
+    max(end_time) FILTER (WHERE status = 'success') AS succeeded,
+    max(coalesce(end_time, start_time)) FILTER (WHERE records_created + records_updated > 0
+        OR performance_metrics ->> 'records_deleted' <> '0') AS changed
+FROM {table} GROUP BY 1, 2
+"""
+
+
+def tables(cursor: Cursor, schema: str) -> list[dict[str, Any]]:
+    """Return the loader's tables, with what SyncHistory knows of their streams.
+
+    Small tables that the role may read are `exact`: rows are counted, and `changed` is the newest
+    sync_updated_at. Of others rows are the planner's estimate, None where there is none yet, and
+    `changed` is the end of the last run that changed something. A table of no known stream has no
+    `succeeded`.
+    """
+    cursor.execute(_TABLES)
+    found = rows(cursor)
+    history = History(schema)
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    if history.exists(cursor):
+        cursor.execute(sql.SQL(_RUNS).format(table=history.table))
+        known = {(row["crm_source"], row["sync_type"]): row for row in rows(cursor)}
+    exact = _exact(cursor, found)
+    for row in found:
+        run = _run_of(known, row["schema"], row["name"]) or {}
+        counted = exact.get((row["schema"], row["name"]), {})
+        row.update({name: run.get(name) for name in ("crm_source", "succeeded", "changed")})
+        row.update(counted, exact=bool(counted))
+    return found
+
+
+def _run_of(
+    known: Mapping[tuple[str, str], dict[str, Any]], schema: str, table: str
+) -> dict[str, Any] | None:
+    """Return what is known of a table's stream; in a schema of another name if it is the only."""
+    if (schema, table) in known:
+        return known[schema, table]
+    alike = [row for (_, stream), row in known.items() if stream == table]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _exact(
+    cursor: Cursor, found: Sequence[Mapping[str, Any]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    small = [
+        (row["schema"], row["name"])
+        for row in found
+        if row["bytes"] is not None and row["bytes"] <= _LOOKED_INTO
+    ]
+    if not small:
+        return {}
+    cursor.execute(
+        sql.SQL(" UNION ALL ").join(
+            sql.SQL(
+                "SELECT {} AS number, count(*) AS rows, max(sync_updated_at) AS changed FROM {}"
+            ).format(sql.Literal(number), sql.Identifier(*name))
+            for number, name in enumerate(small)
+        )
+    )
+    return {small[row.pop("number")]: row for row in rows(cursor)}
