@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 from croniter import croniter
 from psycopg2 import sql
 
+from warehouse.crms import crms
 from warehouse.runs import has_table, rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["DAILY", "EVERY", "Expectation", "Expected"]
+__all__ = ["DAILY", "EVERY", "Expectation", "Expected", "configured"]
 
 DAILY: Final = 26.0
 """Hours: a day, and time for the run itself."""
@@ -89,6 +91,31 @@ class Expectation:
             before: datetime = times.get_prev(datetime)
             return Expected((now - before).total_seconds() / 3600, f"schedule {cron}")
         return Expected(self.hours.get(EVERY, DAILY))
+
+
+def configured(
+    cursor: Cursor, schema: str, project: Path, variables: Mapping[str, str]
+) -> set[str]:
+    """Return the CRMs that somebody means to read.
+
+    These are the project's for whose tap a variable is set, as TAP_HUBSPOT_ACCESS_TOKEN is, and
+    those with credentials in the database.
+    """
+    found = set()
+    if (project / "meltano.yml").exists():
+        for crm, tap in crms(project).items():
+            prefix = f"{tap.upper().replace('-', '_')}_"
+            if any(name.startswith(prefix) and value for name, value in variables.items()):
+                found.add(crm)
+    if has_table(cursor, schema, "api_credentials"):
+        table = sql.Identifier(schema, "api_credentials")
+        cursor.execute(
+            "SELECT has_table_privilege(%s, 'SELECT') AS may_read", (table.as_string(cursor),)
+        )
+        if rows(cursor)[0]["may_read"]:
+            cursor.execute(sql.SQL("SELECT crm_source FROM {} WHERE is_active").format(table))
+            found |= {row["crm_source"] for row in rows(cursor)}
+    return found
 
 
 def _about(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -68,7 +68,8 @@ class StreamHealth:
         ended: Runs that ended within the period.
         succeeded: Those of them with status success.
         running: Rows with status running.
-        stuck: Ids of those that are stuck.
+        stuck: Ids of those that are stuck: get no further, or their process is gone.
+        gone: Ids of those whose process is gone.
         rejects: Records that wait in sync_rejects.
         rejects_new: Those of them refused within the period.
         rejects_before: Those of them refused in the period before it.
@@ -86,6 +87,7 @@ class StreamHealth:
     succeeded: int = 0
     running: int = 0
     stuck: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
     rejects: int = 0
     rejects_new: int = 0
     rejects_before: int = 0
@@ -104,8 +106,8 @@ class StreamHealth:
     @property
     def newest(self) -> datetime:
         """When it was last read to the end, or last tried if it never was."""
-        moment: datetime = self.last_success or self.last_run["start_time"]
-        return moment
+        tried: datetime = self.last_run["end_time"] or self.last_run["start_time"]
+        return self.last_success or tried
 
     def is_overdue(self, now: datetime) -> bool:
         """Tell whether its data is older than expected."""
@@ -205,6 +207,7 @@ def _streams(
         stream.rejects, stream.rejects_new, stream.rejects_before = rejects.get(key, (0, 0, 0))
         is_still = crm in progress and progress[crm] < now - rules.patience
         stream.stuck = tuple(run["id"] for run in own if is_still or not run["alive"])
+        stream.gone = tuple(run["id"] for run in own if not run["alive"])
         streams.append(stream)
     return streams
 
@@ -266,13 +269,11 @@ def _problems(stream: StreamHealth, rules: Rules) -> Iterator[Problem]:
             f"{stream.succeeded} of {stream.ended} runs that ended in the last {hours:g} hours"
             f" succeeded ({share:.0%}); at least {rules.success_share:.0%} should.",
         )
-    if stream.stuck:
-        ids = ", ".join(map(str, stream.stuck))
-        yield problem(
-            "stuck",
-            f"run {ids} says it is running, but its process is gone or got no further for"
-            f" {rules.patience.total_seconds() / 60:g} minutes.",
-        )
+    if gone := ", ".join(map(str, stream.gone)):
+        yield problem("stuck", f"run {gone} says it is running, but its process is gone.")
+    elif stuck := ", ".join(map(str, stream.stuck)):
+        minutes = rules.patience.total_seconds() / 60
+        yield problem("stuck", f"run {stuck} got no further for {minutes:g} minutes.")
     if stream.rejects_new > stream.rejects_before:
         yield problem(
             "rejects",
