@@ -131,6 +131,7 @@ class Loader:
         session.start(store, stored)
 
     def _prepare(self, cursor: Cursor) -> Prepared:
+        is_new = self._oid(cursor) is None
         prepared = prepare(
             cursor,
             self.plan,
@@ -140,22 +141,28 @@ class Loader:
             on_undeclared=self._undeclared,
             sync_started_at=self.run.started_at,
         )
-        self.stream.configuration["table"] = self._identity(cursor)
+        self._identify(cursor, is_new=is_new)
         return prepared
 
-    def _identity(self, cursor: Cursor) -> dict[str, Any]:
-        """Return which table it is, so that its rows can be compared with the counters."""
+    def _identify(self, cursor: Cursor, *, is_new: bool) -> None:
+        """Note which table it is, so that its rows can be compared with the counters."""
         table, config = self.plan.table, self.run.config
-        cursor.execute("SELECT to_regclass(%s)::oid::bigint", (table.sql.as_string(cursor),))
-        (oid,) = cursor.fetchone() or (None,)
         overwrites = config["load_method"] == "overwrite"
         hard = bool(overwrites or config["hard_delete"] or self.plan.scope)
-        return {
+        known = self.stream.configuration.get("table") or {}
+        self.stream.configuration["table"] = {
             "schema": table.schema,
             "name": table.name,
-            "oid": oid,
+            "oid": self._oid(cursor),
+            "is_new": is_new or known.get("is_new", False),
             "deletes": "hard" if hard else "soft",
         }
+
+    def _oid(self, cursor: Cursor) -> int | None:
+        name = self.plan.table.sql.as_string(cursor)
+        cursor.execute("SELECT to_regclass(%s)::oid::bigint", (name,))
+        oid: int | None = (cursor.fetchone() or (None,))[0]
+        return oid
 
     def _undeclared(self, name: str) -> None:
         logger.warning(

@@ -233,8 +233,11 @@ def test_a_run_says_which_table_it_wrote(wh, messages, settings, deletes):
     wh.load(messages.schema("s", PROPERTIES), **settings)
     place = settings.get("default_target_schema", "crm")
     oid = wh.query("SELECT %s::regclass::oid::bigint AS oid", f"{place}.s")[0]["oid"]
-    table = {"schema": place, "name": "s", "oid": oid, "deletes": deletes}
-    assert [run["configuration"]["table"] for run in wh.history()] == [table, table]
+    table = {"schema": place, "name": "s", "oid": oid, "is_new": True, "deletes": deletes}
+    assert [run["configuration"]["table"] for run in wh.history()] == [
+        table,
+        table | {"is_new": False},
+    ]
 
 
 def test_a_run_that_just_ends_is_not_taken_for_an_abandoned_one(wh):
