@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from warehouse.command import Refusal
+from warehouse.command import Refusal, Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["crm_source", "crms", "known_streams", "tap_of", "tap_settings", "written"]
+__all__ = [
+    "crm_source",
+    "crms",
+    "environment_name",
+    "known_streams",
+    "selected",
+    "state_id_suffix",
+    "tap_of",
+    "tap_settings",
+    "written",
+]
 
 
 def crm_source(tap: str) -> str:
@@ -67,6 +78,59 @@ def written(project: Path, tap: str, environment: str | None = None) -> dict[str
     Raises:
         Refusal: See `crms`.
     """
+    return {
+        name: value
+        for plugin in _plugins(project, tap, environment)
+        for name, value in (plugin.get("config") or {}).items()
+    }
+
+
+def selected(warehouse: Warehouse, tap: str) -> list[str]:
+    """Return the rules by which a tap's columns are selected, as the user wrote them; or none.
+
+    Raises:
+        Refusal: See `crms`, or a variable with such rules is no list.
+    """
+    name = f"{tap}__select".replace("-", "_").upper()
+    if text := warehouse.variables.get(name):
+        try:
+            return [str(rule) for rule in json.loads(text)]
+        except (ValueError, TypeError):
+            raise Refusal(f'The variable {name} is no list like ["contacts.*"].') from None
+    rules: list[str] = []
+    for plugin in _plugins(warehouse.project, tap, environment_name(warehouse)):
+        rules = plugin.get("select") or rules
+    return rules
+
+
+def environment_name(warehouse: Warehouse) -> str | None:
+    """Return the Meltano environment in use, if one is.
+
+    Raises:
+        Refusal: See `crms`.
+    """
+    if name := warehouse.variables.get("MELTANO_ENVIRONMENT"):
+        return name
+    found = _document(warehouse.project / "meltano.yml").get("default_environment")
+    return str(found) if found else None
+
+
+def state_id_suffix(warehouse: Warehouse, environment: str) -> str | None:
+    """Return what the names of an environment's states end in, if anything.
+
+    Raises:
+        Refusal: See `crms`.
+    """
+    found = {
+        one["name"]: one.get("state_id_suffix")
+        for document in _documents(warehouse.project)
+        for one in document.get("environments") or ()
+    }
+    return warehouse.variables.get("MELTANO_RUN_STATE_ID_SUFFIX") or found.get(environment)
+
+
+def _plugins(project: Path, tap: str, environment: str | None) -> Iterator[Mapping[str, Any]]:
+    """Yield what meltano.yml says of a tap, and then what one of its environments does."""
     documents = list(_documents(project))
     places = [document.get("plugins") for document in documents]
     places += [
@@ -75,13 +139,10 @@ def written(project: Path, tap: str, environment: str | None = None) -> dict[str
         for one in document.get("environments") or ()
         if one["name"] == environment
     ]
-    return {
-        name: value
-        for place in places
-        for plugin in (place or {}).get("extractors") or ()
-        if plugin["name"] == tap
-        for name, value in (plugin.get("config") or {}).items()
-    }
+    for place in places:
+        for plugin in (place or {}).get("extractors") or ():
+            if plugin["name"] == tap:
+                yield plugin
 
 
 def _class(tap: str) -> Any:
