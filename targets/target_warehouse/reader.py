@@ -137,10 +137,11 @@ class Reader(GenericSingerReader[bytes]):
             callbacks[kind](message)
             self._counts[kind] += 1
 
-    def _chunks(self, file_input: IO[bytes] | None) -> Iterator[bytes]:
+    def _chunks(self, file_input: IO[Any] | None) -> Iterator[bytes]:
         """Yield whole lines, many at once, the last one without its line feed."""
         if file_input is not None:
-            yield from iter(lambda: b"".join(file_input.readlines(_CHUNK)), b"")
+            while read := file_input.readlines(_CHUNK):  # texts, where the SDK has opened it
+                yield b"".join([x.encode() if isinstance(x, str) else x for x in read])
             return
         descriptor = sys.stdin.fileno()
         parts: list[bytes] = []
