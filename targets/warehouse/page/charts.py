@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
 
 import pygal
@@ -15,7 +16,7 @@ __all__ = ["COLOURS", "bars", "lines"]
 
 COLOURS: Final = 8
 """How many series the style sheet tells apart."""
-_LABELS: Final = 6  # along the time axis, as many as a phone has room for
+_LABELS: Final = 5  # along the time axis, as many as a phone has room for
 
 
 def bars(
@@ -32,7 +33,8 @@ def bars(
         series: Name → value at each of them.
         written: Writes a value at the axis.
     """
-    return _drawn(pygal.StackedBar, title, labels, series, written)
+    values = tuple((name, tuple(points)) for name, points in series.items())
+    return _drawn("StackedBar", title, tuple(labels), values, written)
 
 
 def lines(
@@ -42,20 +44,21 @@ def lines(
     written: Callable[[float | None], str],
 ) -> Markup:
     """Return lines; a None interrupts its line. See `bars`."""
-    return _drawn(pygal.Line, title, labels, series, written, dots_size=2.5)
+    values = tuple((name, tuple(points)) for name, points in series.items())
+    return _drawn("Line", title, tuple(labels), values, written)
 
 
+@lru_cache(maxsize=64)  # the same is drawn again and again, and drawing is what costs most
 def _drawn(
-    kind: type[Any],
+    kind: str,
     title: str,
-    labels: Sequence[str],
-    series: Mapping[str, Sequence[float | None]],
+    labels: tuple[str, ...],
+    series: tuple[tuple[str, tuple[float | None, ...]], ...],
     written: Callable[[float | None], str],
-    **options: Any,
 ) -> Markup:
-    chart = kind(
-        width=560,
-        height=250,
+    chart = getattr(pygal, kind)(
+        width=420,
+        height=220,
         margin=6,
         spacing=8,
         css=[],
@@ -69,13 +72,13 @@ def _drawn(
         x_labels_major_every=-(-len(labels) // _LABELS) or 1,
         show_minor_x_labels=False,
         y_labels_major_count=3,
+        truncate_label=-1,
         min_scale=3,
         max_scale=6,
         no_data_text="No data",
-        **options,
     )
-    for name, values in series.items():
-        chart.add(name, values)
+    for name, points in series:
+        chart.add(name, points)
     root = chart.render_tree()
     _clean(root)
     root.attrib.pop("id", None)

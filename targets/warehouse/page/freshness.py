@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 
 from warehouse.history import History
+from warehouse.page.queries import STREAMS
 from warehouse.runs import rows
 
 if TYPE_CHECKING:
@@ -39,12 +40,23 @@ SELECT nspname AS schema, relname AS name, nullif(reltuples, -1)::bigint AS rows
 FROM marked ORDER BY 1, 2
 """
 
+# From the newest run back, which for a stream that still runs is a step or two of an index.
 _RUNS: Final = """
-SELECT crm_source, sync_type,
-    max(end_time) FILTER (WHERE status = 'success') AS succeeded,
-    max(coalesce(end_time, start_time)) FILTER (WHERE records_created + records_updated > 0
-        OR performance_metrics ->> 'records_deleted' <> '0') AS changed
-FROM {table} GROUP BY 1, 2
+SELECT found.*, succeeded.at AS succeeded, changed.at AS changed
+FROM found
+LEFT JOIN LATERAL (
+    SELECT end_time AS at FROM {table} AS run
+    WHERE (run.crm_source, run.sync_type) = (found.crm_source, found.sync_type)
+        AND status = 'success'
+    ORDER BY start_time DESC LIMIT 1
+) AS succeeded ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce(end_time, start_time) AS at FROM {table} AS run
+    WHERE (run.crm_source, run.sync_type) = (found.crm_source, found.sync_type)
+        AND (records_created + records_updated > 0
+            OR performance_metrics ->> 'records_deleted' <> '0')
+    ORDER BY start_time DESC LIMIT 1
+) AS changed ON true
 """
 
 
@@ -61,7 +73,7 @@ def tables(cursor: Cursor, schema: str) -> list[dict[str, Any]]:
     history = History(schema)
     known: dict[tuple[str, str], dict[str, Any]] = {}
     if history.exists(cursor):
-        cursor.execute(sql.SQL(_RUNS).format(table=history.table))
+        cursor.execute(sql.SQL(STREAMS + _RUNS).format(table=history.table))
         known = {(row["crm_source"], row["sync_type"]): row for row in rows(cursor)}
     exact = _exact(cursor, found)
     for row in found:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["Activity", "activity", "api_calls", "may_read", "neighbours", "streams"]
+__all__ = ["STREAMS", "Activity", "activity", "api_calls", "may_read", "neighbours", "streams"]
 
 # Step by step through the index: as many looks at it as there are streams, however many runs.
-_STREAMS: Final = """
+STREAMS: Final = """
 WITH RECURSIVE found AS (
     (SELECT crm_source, sync_type FROM {table} ORDER BY 1, 2 LIMIT 1)
     UNION ALL
@@ -28,17 +28,26 @@ WITH RECURSIVE found AS (
         WHERE (crm_source, sync_type) > (found.crm_source, found.sync_type) ORDER BY 1, 2 LIMIT 1
     ) AS next
 )
-SELECT * FROM found
 """
+"""Gives ``found``, the streams that have run; goes before a query of it."""
+_EACH: Final = "SELECT * FROM found"
 
+# Day by day through the index, so that nothing is sorted.
 _ACTIVITY: Final = """
-SELECT date_trunc('day', start_time, 'UTC')::date AS day, {by} AS name, count(*) AS runs,
-    count(*) FILTER (WHERE status = 'failed') AS runs_failed,
-    sum(records_processed) AS processed, sum(records_created) AS created,
-    sum(records_updated) AS updated, sum(records_failed) AS failed,
-    sum(coalesce((performance_metrics ->> 'duration_seconds')::float8, 0)) AS seconds
-FROM {table} WHERE start_time >= %(since)s AND (%(crm)s IS NULL OR crm_source = %(crm)s)
-GROUP BY 1, 2 ORDER BY 1, 2
+SELECT day, found.*
+FROM generate_series(
+    date_trunc('day', now()) - (%(days)s - 1) * interval '1 day', date_trunc('day', now()), '1 day'
+) AS day
+LEFT JOIN LATERAL (
+    SELECT {by} AS name, count(*) AS runs, count(*) FILTER (WHERE status = 'failed') AS runs_failed,
+        sum(records_processed) AS processed, sum(records_created) AS created,
+        sum(records_updated) AS updated, sum(records_failed) AS failed,
+        sum(extract(epoch FROM coalesce(end_time, now()) - start_time)::float8) AS seconds
+    FROM {table} WHERE start_time >= day AND start_time < day + interval '1 day'
+        AND (%(crm)s IS NULL OR crm_source = %(crm)s)
+    GROUP BY 1
+) AS found ON true
+ORDER BY 1, 2
 """
 
 _API_CALLS: Final = """
@@ -70,7 +79,7 @@ def streams(cursor: Cursor, schema: str) -> dict[str, list[str]]:
     history = History(schema)
     if not history.exists(cursor):
         return {}
-    cursor.execute(sql.SQL(_STREAMS).format(table=history.table))
+    cursor.execute(sql.SQL(STREAMS + _EACH).format(table=history.table))
     found: dict[str, list[str]] = {}
     for row in rows(cursor):
         found.setdefault(row["crm_source"], []).append(row["sync_type"])
@@ -102,41 +111,35 @@ class Activity:
 
 
 def activity(cursor: Cursor, schema: str, days: int, crm: str | None = None) -> Activity:
-    """Return what happened since a number of days: of one CRM by stream, of all by CRM."""
-    history = History(schema)
+    """Return what happened in the last days: of one CRM by stream, of all by CRM.
+
+    There must be a table sync_history.
+    """
+    by = sql.Identifier("sync_type" if crm else "crm_source")
     cursor.execute(
-        "SELECT generate_series(date_trunc('day', now()) - %s * interval '1 day',"
-        " date_trunc('day', now()), '1 day') AS day",
-        (days - 1,),
+        sql.SQL(_ACTIVITY).format(table=History(schema).table, by=by), {"days": days, "crm": crm}
     )
-    calendar = [row["day"] for row in rows(cursor)]
-    found: list[dict[str, Any]] = []
-    if history.exists(cursor):
-        by = sql.Identifier("sync_type" if crm else "crm_source")
-        cursor.execute(
-            sql.SQL(_ACTIVITY).format(table=history.table, by=by),
-            {"since": calendar[0], "crm": crm},
-        )
-        found = rows(cursor)
-    names = sorted({row["name"] for row in found})
-    cells = {(row["day"], row["name"]): row for row in found}
+    cells = {(row["day"], row["name"]): row for row in rows(cursor)}
+    calendar = list(dict.fromkeys(day for day, _ in cells))
+    names = sorted({name for _, name in cells if name is not None})
 
     def series(name: str) -> Iterable[dict[str, Any] | None]:
-        return (cells.get((day.date(), name)) for day in calendar)
+        return (cells.get((day, name)) for day in calendar)
 
     def total(column: str) -> list[int]:
         return [
-            int(sum(row[column] for row in found if row["day"] == day.date())) for day in calendar
+            sum(int(cell[column] or 0) for (at, _), cell in cells.items() if at == day)
+            for day in calendar
         ]
 
     return Activity(
         calendar,
         {name: total(name) for name in ("created", "updated", "failed", "processed")},
-        {name: [row["seconds"] if row else None for row in series(name)] for name in names},
+        {name: [cell["seconds"] if cell else None for cell in series(name)] for name in names},
         {
             name: [
-                float(row["processed"]) / row["seconds"] if row and row["seconds"] else None
-                for row in series(name)
+                float(cell["processed"]) / cell["seconds"] if cell and cell["seconds"] else None
+                for cell in series(name)
             ]
             for name in names
         },

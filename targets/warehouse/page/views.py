@@ -141,11 +141,10 @@ class Views:
     def activity(self, wanted: Filters) -> str:
         """Return the charts, of one CRM by stream or of all by CRM."""
         with self.database.reading() as cursor:
-            found = queries.activity(cursor, self.schema, wanted.days, wanted.crm)
             return self._html(
                 "activity.html",
                 _now(cursor),
-                figures=figures.of_activity(found) if found else [],
+                figures=self._figures(cursor, wanted),
                 wanted=wanted,
                 streams=queries.streams(cursor, self.schema),
             )
@@ -217,13 +216,12 @@ class Views:
     # What several of them show
 
     def _all(self, cursor: Cursor, latest: int) -> dict[str, Any]:
-        found = queries.activity(cursor, self.schema, Filters.days)
         health_now = health.examine(cursor, self.schema, expected_hours=self._expected_hours)
         return {
             "now": health_now.at,
             "running": self._running(cursor),
             "health": health_now,
-            "figures": figures.of_activity(found) if found else [],
+            "figures": self._figures(cursor, Filters()),
             "calls": queries.api_calls(cursor, self.schema),
             "runs": runs.runs(cursor, self.schema, last=latest),
             "reasons": refused.reasons(cursor, self.schema, most=5),
@@ -238,6 +236,12 @@ class Views:
         alive = {row["id"]: row["alive"] for row in running(cursor, history)}
         found = runs.runs(cursor, self.schema, status="running", last=PER_PAGE)
         return [row | {"alive": alive.get(row["id"], True)} for row in found]
+
+    def _figures(self, cursor: Cursor, wanted: Filters) -> list[figures.Figure]:
+        if not History(self.schema).exists(cursor):
+            return []
+        found = queries.activity(cursor, self.schema, wanted.days, wanted.crm)
+        return figures.of_activity(found) if found else []
 
     def _rejects_of(self, cursor: Cursor, history_id: int) -> dict[str, int]:
         if not queries.may_read(cursor, self.schema, "sync_rejects", "error_class"):
