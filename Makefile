@@ -1,5 +1,5 @@
 # Every target works as the first command on a fresh clone: it needs Python 3.10+, make and git.
-# (`test` also needs MariaDB, and installs it where it may.)
+# (`test` also needs MariaDB and Chromium, and installs them where it may.)
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
@@ -30,6 +30,7 @@ demo: $(INSTALLED) ## Load a seeded HubSpot sandbox into the embedded Postgres, 
 
 test: $(INSTALLED) ## Run the whole test suite; ARGS='tests/tapkit -k paging' runs a part of it
 	@.ci/mariadb
+	@.ci/browser
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types, generated files current: what CI runs beside the tests
