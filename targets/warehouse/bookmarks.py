@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["LOADER", "Bookmarks", "Rebuilt", "ahead", "all_bookmarks", "catalog", "rebuilt", "text"]
+__all__ = [
+    "LOADER",
+    "Bookmarks",
+    "Rebuilt",
+    "all_bookmarks",
+    "catalog",
+    "rebuilt",
+    "settable",
+    "text",
+]
 
 LOADER: Final = "target-warehouse"
 KEY: Final = "replication_key"
@@ -283,14 +292,16 @@ def _rebuilt(tables: _Tables, stream: str, before: Mapping[str, Any] | None) -> 
     if not bookmark:
         return Rebuilt(stream, before, None, "it has no bookmark: each run reads everything")
     if KEY not in bookmark:
-        return Rebuilt(stream, before, bookmark, "as the last run of sync_history left it")
+        return Rebuilt(stream, before, before or bookmark, "as the last run of sync_history left it")
     key = bookmark[KEY]
     largest = tables.largest(stream, key)
     if largest is None:
         why = f"its table has no value of {key}: the next run reads everything"
         return Rebuilt(stream, before, None, why)
+    if before and before.get(KEY) == key and not _ahead(before.get(VALUE), largest):
+        return Rebuilt(stream, before, before, "it is there, and not ahead of what is stored")
     said = bookmark.get(VALUE)
-    if said is not None and not ahead(said, largest):
+    if said is not None and not _ahead(said, largest):
         return Rebuilt(stream, before, bookmark, "as the last run of sync_history left it")
     after = {KEY: key, VALUE: _value(largest)}
     return Rebuilt(stream, before, after, f"the largest {key} that is stored")
@@ -323,7 +334,7 @@ def settable(warehouse: Warehouse, crm: str, stream: str, value: str) -> Mapping
     return {KEY: key, VALUE: _value(parsed)}
 
 
-def ahead(said: Any, largest: Any) -> bool:
+def _ahead(said: Any, largest: Any) -> bool:
     """Tell whether a bookmark's value is beyond the largest that is stored, or of another kind."""
     try:
         return bool(_like(said, largest) > largest)
