@@ -22,7 +22,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import click
 from ruamel.yaml import YAML
+from warehouse.cli import main as warehouse
 from warehouse.credentials import credential_groups
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -168,14 +170,23 @@ def warehouse_definition() -> dict[str, Any]:
         "namespace": "warehouse",
         "variant": VARIANT,
         "label": "Warehouse",
-        "description": "Looks at what target-warehouse keeps: sync history and an SQL shell.",
+        "description": "Runs the pipelines, and looks after the database that they fill.",
         "pip_url": f'"crm-warehouse[embedded,page] @ {SOURCE}"',
         "executable": "warehouse",
         "commands": {
-            "history": {"args": "history", "description": "Show the latest syncs."},
-            "psql": {"args": "psql", "description": "Open an SQL shell on the warehouse."},
+            name: {"args": name, "description": command.get_short_help_str(limit=200)}
+            for name, command in warehouse_commands().items()
         },
     }
+
+
+def warehouse_commands() -> dict[str, click.Command]:
+    """Return the commands of `warehouse`, by name."""
+    context = click.Context(warehouse)
+    found = {
+        name: warehouse.get_command(context, name) for name in warehouse.list_commands(context)
+    }
+    return {name: command for name, command in found.items() if command}
 
 
 def expected() -> dict[Path, str]:
