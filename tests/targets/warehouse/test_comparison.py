@@ -90,39 +90,42 @@ def test_what_changed_since_the_last_sync_is_apart(wh, both, differences):
     assert differences(Known(LONG_AGO)).counts == {"changed": 3, "missing": 3}
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "values"),
-    [
-        ("bigint", "smallint", ["5", "7"]),
-        ("numeric", "bigint", ["5", "12345678901234567"]),
-        ("numeric", "double precision", ["0.1", "1e300"]),
-        ("text", "bigint", ["5", "-7"]),
-        ("text", "numeric", ["5.50", "-7"]),
-        ("text", "boolean", ["true", "f"]),
-        ("text", "timestamptz", ["2026-01-01T10:00:00+02:00", "2026-01-01 00:00:00+00"]),
-        ("text", "varchar(20)", ["a", ""]),
-        ("timestamptz", "date", ["2026-01-01", "1999-12-31"]),
-        ("timestamptz", "timestamp", ["2026-01-01 10:00", "1999-12-31"]),
-        ("jsonb", "bigint", ["5", "6"]),
-        ("jsonb", "json", ['{"a": 1, "b": [2]}', "null"]),
-        ("text", "jsonb", ['{"b": [2],  "a": 1}', '"plain"']),
-        ("uuid", "text", [f"{n}F1F1C2E-0000-4000-8000-000000000001" for n in (1, 2)]),
-        ("int[]", "text", ["{1,2}", "{}"]),
-    ],
-)  # fmt: skip
+TYPES = [
+    ("bigint", "smallint", ["5", "7"]),
+    ("numeric", "bigint", ["5", "12345678901234567"]),
+    ("numeric", "double precision", ["0.1", "1e300"]),
+    ("text", "bigint", ["5", "-7"]),
+    ("text", "numeric", ["5.50", "-7"]),
+    ("text", "boolean", ["true", "f"]),
+    ("text", "timestamptz", ["2026-01-01T10:00:00+02:00", "2026-01-01 00:00:00+00"]),
+    ("text", "varchar(20)", ["a", ""]),
+    ("timestamptz", "date", ["2026-01-01", "1999-12-31"]),
+    ("timestamptz", "timestamp", ["2026-01-01 10:00", "1999-12-31"]),
+    ("jsonb", "bigint", ["5", "6"]),
+    ("jsonb", "json", ['{"a": 1, "b": [2]}', "null"]),
+    ("text", "jsonb", ['{"b": [2],  "a": 1}', '"plain"']),
+    ("uuid", "text", [f"{n}F1F1C2E-0000-4000-8000-000000000001" for n in (1, 2)]),
+    ("int[]", "text", ["{1,2}", "{}"]),
+]
+
+
 @pytest.mark.parametrize("keyed", [True, False])
-def test_types_that_differ_are_compared_by_value(wh, differences, old, new, values, keyed):
-    for schema, kind in (("crm", old), ("scratch", new)):
-        key = "PRIMARY KEY" if keyed else ""
-        wh.query(f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {schema}.s"
-                 f" (id int {key}, v {kind}, sync_updated_at timestamptz)")  # fmt: skip
-        for number, value in enumerate([*values, None]):
-            wh.query(f"INSERT INTO {schema}.s VALUES (%s, %s, now())", number, value)
+def test_types_that_differ_are_compared_by_value(wh, differences, keyed):
+    names = [f"c{number}" for number in range(len(TYPES))]
+    for schema, side in (("crm", 0), ("scratch", 1)):
+        columns = ", ".join(f"{n} {t[side]}" for n, t in zip(names, TYPES, strict=True))
+        wh.query(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.s (id int"
+                 f" {'PRIMARY KEY' if keyed else ''}, {columns}, sync_updated_at timestamptz)")  # fmt: skip
+        rows = [[t[2][0] for t in TYPES], [t[2][1] for t in TYPES], [None for _ in TYPES]]
+        for number, row in enumerate(rows):
+            wh.query(f"INSERT INTO {schema}.s VALUES (%s{', %s' * len(row)})", number, *row)
     assert differences().counts == {}
-    wh.query(f"UPDATE crm.s SET v = %s::{old} WHERE id = 0", values[1])
-    wh.query(f"UPDATE crm.s SET v = %s::{old} WHERE id = 2", values[0])
-    both = {"different": 2} if keyed else {"missing": 2, "extra": 2}
-    assert differences().counts == both
+    for name, (kind, _, (first, second)) in zip(names, TYPES, strict=True):
+        wh.query(f"UPDATE crm.s SET {name} = %s::{kind} WHERE id = 0", second)
+        wh.query(f"UPDATE crm.s SET {name} = %s::{kind} WHERE id = 2", first)
+    found = differences()
+    assert found.counts == ({"different": 2} if keyed else {"missing": 2, "extra": 2})
+    assert all(one.columns == (names if keyed else []) for one in found.differences)
 
 
 def test_a_text_that_is_no_value_is_no_null(wh, differences):

@@ -58,9 +58,8 @@ def test_list_gives_single_rows_without_records(wh, command):
 
 
 @pytest.mark.usefixtures("waiting")
-@pytest.mark.parametrize(
-    ("arguments", "ids"),
-    [
+def test_filters(command):
+    for arguments, ids in (
         (["--crm", "crm"], [3, 2, 1]),
         (["--stream", "deals"], [5, 4]),
         (["--class", "database"], [3]),
@@ -68,10 +67,8 @@ def test_list_gives_single_rows_without_records(wh, command):
         (["--last", "1"], [5]),
         (["--crm", "crm", "--class", "validation", "--last", "1"], [2]),
         (["--crm", "none"], []),
-    ],
-)
-def test_filters(command, arguments, ids):
-    assert [row["id"] for row in rows(command, "list", *arguments)] == ids
+    ):
+        assert [row["id"] for row in rows(command, "list", *arguments)] == ids
 
 
 @pytest.mark.usefixtures("waiting")
@@ -123,23 +120,21 @@ def test_show_has_the_record_only_when_asked(command):
 
 
 @pytest.mark.usefixtures("waiting")
-@pytest.mark.parametrize(
-    ("arguments", "left"),
-    [
-        (["1", "4"], [2, 3, 5]),
-        (["--crm", "other"], [1, 2, 3]),
-        (["--stream", "contacts", "--class", "validation"], [3, 4, 5]),
+def test_purge(wh, command):
+    for arguments, left in (
         (["--older-than", "9d"], [2, 3, 4, 5]),
+        (["--stream", "contacts", "--class", "validation"], [3, 4, 5]),
+        (["4", "7"], [3, 5]),
+        (["--crm", "other"], [3]),
         (["--all"], []),
-    ],
-)
-def test_purge(wh, command, arguments, left):
-    result = command("rejects", "purge", *arguments, "--yes", "--json")
-    assert (result.exit_code, json.loads(result.output)) == (0, {"purged": 5 - len(left)})
-    found = wh.query("SELECT id, schema_hash FROM sync_rejects ORDER BY id")
-    assert [row["id"] for row in found] == left
-    hashes = {row["hash"] for row in wh.query("SELECT hash FROM sync_reject_schemas")}
-    assert hashes == {row["schema_hash"] for row in found}
+    ):
+        before = len(wh.rejects())
+        result = command("rejects", "purge", *arguments, "--yes", "--json")
+        assert (result.exit_code, json.loads(result.output)) == (0, {"purged": before - len(left)})
+        found = wh.query("SELECT id, schema_hash FROM sync_rejects ORDER BY id")
+        assert [row["id"] for row in found] == left
+        hashes = {row["hash"] for row in wh.query("SELECT hash FROM sync_reject_schemas")}
+        assert hashes == {row["schema_hash"] for row in found}
 
 
 @pytest.mark.usefixtures("waiting")
