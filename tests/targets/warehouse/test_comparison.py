@@ -114,8 +114,9 @@ def test_types_that_differ_are_compared_by_value(wh, differences, keyed):
     names = [f"c{number}" for number in range(len(TYPES))]
     for schema, side in (("crm", 0), ("scratch", 1)):
         columns = ", ".join(f"{n} {t[side]}" for n, t in zip(names, TYPES, strict=True))
-        wh.query(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.s (id int"
-                 f" {'PRIMARY KEY' if keyed else ''}, {columns}, sync_updated_at timestamptz)")  # fmt: skip
+        key = "PRIMARY KEY" if keyed else ""
+        wh.query(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.s (id int {key}, {columns},"
+                 " sync_updated_at timestamptz)")  # fmt: skip
         rows = [[t[2][0] for t in TYPES], [t[2][1] for t in TYPES], [None for _ in TYPES]]
         for number, row in enumerate(rows):
             wh.query(f"INSERT INTO {schema}.s VALUES (%s{', %s' * len(row)})", number, *row)
