@@ -50,8 +50,8 @@ CREATE TABLE {table} (
     batch_size integer CHECK (batch_size >= 1),
     retry_count integer CHECK (retry_count >= 0),
     retry_delay integer CHECK (retry_delay >= 0),
-    field_mappings jsonb NOT NULL DEFAULT '{{}}',
-    api_settings jsonb NOT NULL DEFAULT '{{}}',
+    field_mappings jsonb NOT NULL DEFAULT '{{}}' CHECK (jsonb_typeof(field_mappings) = 'object'),
+    api_settings jsonb NOT NULL DEFAULT '{{}}' CHECK (jsonb_typeof(api_settings) = 'object'),
     schedule_enabled boolean NOT NULL DEFAULT false,
     schedule_cron varchar(100),
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -256,7 +256,8 @@ def effective(
         found["field_mappings"] = Value(merged, "sync_configuration", is_ours=True)
     for column, setting in TAP_SETTINGS.items():
         if text := variables.get(name := f"{crm}_{column}".upper()):
-            found[setting] = Value(_setting(column, _number(name, text)), name, is_ours=True)
+            number = _number(name, text, least=1 if column == "batch_size" else 0)
+            found[setting] = Value(_setting(column, number), name, is_ours=True)
     for setting in {*schema, *found}:
         if text := variables.get(name := variable(tap, setting)):
             found[setting] = Value(text, name)
@@ -272,11 +273,10 @@ def _setting(column: str, value: int) -> int:
     return value + 1 if column == "retry_count" else value
 
 
-def _number(name: str, text: str) -> int:
-    try:
+def _number(name: str, text: str, least: int) -> int:
+    if text.isdecimal() and int(text) >= least:
         return int(text)
-    except ValueError:
-        raise ValueError(f"The variable {name} is no whole number.") from None
+    raise ValueError(f"The variable {name} must be a whole number from {least} on.")
 
 
 def _field_mappings(rows: Iterable[Row]) -> dict[str, Any]:
@@ -290,7 +290,9 @@ def _field_mappings(rows: Iterable[Row]) -> dict[str, Any]:
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return stream → column → source, of which a column above takes the place of one below."""
-    return {
-        stream: {**(below.get(stream) or {}), **(above.get(stream) or {})}
-        for stream in [*below, *(name for name in above if name not in below)]
-    }
+    merged = dict(below)
+    for stream, columns in above.items():
+        both = [merged.get(stream) or {}, columns]
+        are_objects = all(isinstance(one, dict) for one in both)
+        merged[stream] = {**both[0], **columns} if are_objects else columns  # the tap refuses it
+    return merged

@@ -92,9 +92,6 @@ def _columns(row: Row, tap: str, schema: Mapping[str, Any]) -> Iterator[str]:
 def _fields(row: Row) -> Iterator[str]:
     """Check the form that the taps ask of field_mappings."""
     said = row.field_mappings if row.sync_type == ALL else {row.sync_type: row.field_mappings}
-    if not isinstance(row.field_mappings, dict):
-        yield "field_mappings is no JSON object."
-        return
     for stream, mapping in said.items():
         if not isinstance(mapping, dict):
             yield f"field_mappings of {stream} is no object of columns and their sources."
@@ -109,9 +106,6 @@ def _fields(row: Row) -> Iterator[str]:
 
 
 def _settings(row: Row, tap: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    if not isinstance(row.api_settings, dict):
-        yield "api_settings is no JSON object."
-        return
     for name, value in row.api_settings.items():
         if name in _FILLED_BY:
             yield f"api_settings has {name}, which is the column {_FILLED_BY[name]}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import contextmanager
 from io import StringIO
@@ -212,6 +213,8 @@ def exchange(warehouse: Warehouse, crm: str) -> None:
     """
     if sys.stdout.isatty():
         raise Refusal("This is for taps; the token is not shown on a terminal.")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the tap, which closes its end
     following = ""
     for tries in range(_STORE_TRIES):
         try:
