@@ -75,6 +75,22 @@ class BatchLoad:
         self._missing = missing if missing and missing.note(cursor, batch.items) else None
         self.created = self.updated = 0
 
+    def load_directly(self) -> Counts | None:
+        """Copy the batch into the table itself; nothing was done where that returns None."""
+        encoded = self.encoded
+        if self.staging.table.keys and len(encoded.keys) < encoded.rows:
+            return None
+        self.cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        text = b"\n".join([*encoded.blobs, b""])
+        encoded.blobs.clear()
+
+        def copy() -> None:
+            self.created = self.staging.copy_past(self.cursor, text)
+
+        if encoded.rows and self._attempt(copy) is not None:
+            return None
+        return self._counts()
+
     def load(self) -> Counts:
         """Store the batch and return what became of its records."""
         cursor, staging, encoded = self.cursor, self.staging, self.encoded
@@ -96,16 +112,20 @@ class BatchLoad:
             self._missing.keep(cursor)
         if encoded.rows:
             deduplicated += self._merge()
-        processed, failed = len(self.batch.items), len(encoded.rejects)
-        updated += self.updated
+        return self._counts(deduplicated, deleted, updated)
+
+    def _counts(self, deduplicated: int = 0, deleted: int = 0, marked: int = 0) -> Counts:
+        """Return the counters, given what neither created nor updated a row."""
+        processed, failed = len(self.batch.items), len(self.encoded.rejects)
+        updated = marked + self.updated
         return Counts(
             created=self.created,
             updated=updated,
             unchanged=processed - failed - deduplicated - self.created - updated,
             deduplicated=deduplicated,
             failed=failed,
-            deleted=deleted + updated - self.updated,
-            warnings=len(encoded.found),
+            deleted=deleted + marked,
+            warnings=len(self.encoded.found),
             batches=1,
         )
 

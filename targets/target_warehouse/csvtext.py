@@ -32,16 +32,21 @@ _CHARACTERS: Final = {
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def csv_rows(rows: Iterable[Any]) -> bytes:
+def csv_rows(rows: Iterable[Any], *, placed: bool = True) -> bytes:
     """Return rows in UTF-8, the last one without its line feed.
 
     Args:
         rows: Tuples or lists of texts, numbers, booleans and None.
+        placed: With their first value, which is a number.
 
     Raises:
         UnusualError: There is a NUL in a text.
     """
-    json = b"\n".join([_encode(row)[1:-1] for row in rows])
+    arrays = map(_encode, rows)
+    if placed:
+        json = b"\n".join([array[1:-1] for array in arrays])
+    else:
+        json = b"\n".join([array[array.index(b",") + 1 : -1] for array in arrays])
     if b"\\" not in json:
         return json
     parts = _ESCAPED.split(json)

@@ -57,8 +57,8 @@ class EncodedBatch:
 
     Attributes:
         extras: Values of more columns, one for each record of the batch.
-        blobs: Rows of CSV in UTF-8, of which the last has no line feed; each begins with the
-            record's place in the batch.
+        placed: Whether each row begins with the record's place in the batch.
+        blobs: Rows of CSV in UTF-8, of which the last has no line feed.
         rows: Number of rows.
         keys: The distinct keys among them; empty for a stream without a key.
         rejects: Records refused before Postgres saw them: place → reject.
@@ -68,6 +68,7 @@ class EncodedBatch:
     """
 
     extras: Extras = field(default_factory=dict)
+    placed: bool = True
     blobs: list[bytes] = field(default_factory=list)
     rows: int = 0
     keys: set[Any] = field(default_factory=set)
@@ -150,6 +151,8 @@ class Encoder:
         items: Sequence[Item],
         extras: Extras | None = None,
         places: Sequence[int] | None = None,
+        *,
+        placed: bool = True,
     ) -> EncodedBatch:
         """Return a batch ready to be staged.
 
@@ -157,11 +160,12 @@ class Encoder:
             items: The records.
             extras: Values of the columns that were announced.
             places: Which records to take; without them, all.
+            placed: See `EncodedBatch`.
 
         Raises:
             MissingKeyPropertiesError: A record lacks a key property altogether.
         """
-        batch = EncodedBatch(extras or {})
+        batch = EncodedBatch(extras or {}, placed)
         places = range(len(items)) if places is None else places
         for start in range(0, len(places), _CHUNK):
             chunk = places[start : start + _CHUNK]
@@ -224,7 +228,7 @@ class Encoder:
         batch: EncodedBatch,
     ) -> None:
         try:
-            blob, keys = self._encode_checked(places, rows, batch.extras)
+            blob, keys = self._encode_checked(places, rows, batch)
         except (UnusualError, msgspec.MsgspecError, UnicodeDecodeError):
             if len(places) == 1:
                 self._encode_one(places[0], items[places[0]], batch)
@@ -239,7 +243,7 @@ class Encoder:
             batch.keys.update(keys)
 
     def _encode_checked(
-        self, places: Sequence[int], rows: list[Any], extras: Extras
+        self, places: Sequence[int], rows: list[Any], batch: EncodedBatch
     ) -> tuple[bytes, Iterable[Any]]:
         issues, *columns = zip(*map(self._columns_of, rows), strict=True)
         for (name, check), values in zip(self._checks, columns, strict=False):
@@ -251,11 +255,11 @@ class Encoder:
             _set_all(rows, ISSUES_FIELD, nested(None, "{", issues, null=True))
         _set_all(rows, PLACE, places)
         for name, attribute_name in self._extras.items():
-            _set_all(rows, attribute_name, map(extras[name].__getitem__, places))
+            _set_all(rows, attribute_name, map(batch.extras[name].__getitem__, places))
         tuples: Iterable[tuple[Any, ...]] = map(msgspec.structs.astuple, rows)
         if self._undeclared:
             tuples = (row[: self._width] for row in tuples)
-        return csv_rows(tuples), _keys(columns[len(self._checks) : -1])
+        return csv_rows(tuples, placed=batch.placed), _keys(columns[len(self._checks) : -1])
 
     def _encode_one(self, place: int, item: Item, batch: EncodedBatch) -> None:
         record: dict[str, Any] = {}
@@ -271,7 +275,8 @@ class Encoder:
         if encoded.found:
             extras[FINGERPRINT] = None  # to be looked at, and told of, when it comes again
         added = [extras[name] for name in self._extras]
-        batch.blobs.append(csv_rows([[place, *encoded.values, encoded.issues, *added]]))
+        row = [place, *encoded.values, encoded.issues, *added]
+        batch.blobs.append(csv_rows([row], placed=batch.placed))
         batch.rows += 1
         batch.found.extend((place, name, reason) for name, reason in encoded.found.items())
         if self.keys:

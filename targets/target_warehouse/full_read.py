@@ -26,10 +26,13 @@ class FullRead:
     def __init__(self, name: str, table: Table) -> None:
         """Name the temporary table, unique in the session, and the table it is about."""
         self._bare, self.table = name, table
+        self.covers_table = False
+        """Whether every row of the table was received, so that none needed to be remembered."""
         self.name = sql.Identifier("pg_temp", name)
 
     def forget(self, cursor: Cursor) -> None:
         """Begin anew to note keys as received."""
+        self.covers_table = False
         cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.name))
 
     def remember(
@@ -51,18 +54,24 @@ class FullRead:
         known = [key for key in refused if {*self.table.keys} <= key.keys()]
         cursor.execute(
             sql.SQL(
-                "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {staging} LIMIT 0;"
+                "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {table}{condition};"
                 " INSERT INTO {seen} SELECT {keys} FROM {staging}"
                 " UNION ALL SELECT {keys} FROM jsonb_populate_recordset(NULL::{staging}, {known})"
                 " UNION ALL SELECT {keys} FROM {also}"
             ).format(
                 seen=sql.Identifier(self._bare),
                 keys=keys,
+                table=staging.table.sql,
+                condition=self._condition,
                 staging=staging.name,
                 also=also or sql.SQL("{} WHERE false").format(staging.name),
                 known=sql.Literal(Json(known)),
             )
         )
+
+    @property
+    def _condition(self) -> sql.SQL:
+        return sql.SQL("" if self.covers_table else " WHERE false")
 
     def widen(self, cursor: Cursor, columns: Iterable[Column]) -> None:
         """Follow the table's key columns to numeric."""
@@ -96,9 +105,10 @@ class FullRead:
         if self.table.keys:
             cursor.execute(
                 sql.SQL(
-                    "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {table} LIMIT 0;"
-                    " ANALYZE {seen}"
+                    "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {table}"
+                    "{condition}; ANALYZE {seen}"
                 ).format(
+                    condition=self._condition,
                     seen=sql.Identifier(self._bare),
                     keys=names(self.table.keys),
                     table=self.table.sql,

@@ -55,6 +55,8 @@ class Loader:
     """Takes a stream's batches to its table."""
 
     batch_load: Callable[..., BatchLoad] = BatchLoad
+    direct = True
+    """Whether an empty table may be copied into as it is."""
 
     def __init__(self, run: Run, stream: StreamRun, plan: StreamPlan) -> None:
         """Plan; the database is not touched before the first batch."""
@@ -138,6 +140,7 @@ class Loader:
             self.run.config,
             number=self.stream.number,
             into=self._replacement,
+            direct=self.direct and self.run.config["missing_fields"] != "keep",
             on_undeclared=self._undeclared,
             sync_started_at=self.run.started_at,
         )
@@ -190,16 +193,20 @@ class Loader:
                 return Loaded(stored, stream.received)
         if self._prepared is None:
             self._prepared = self._prepare(cursor)
-        prepared, staging = self._prepared, self._prepared.staging
+        prepared = self._prepared
         known = None
         if encoded is None or ready is not prepared:
             encoded = prepared.encode_unknown(cursor, batch)
             known = 1 - (encoded.rows + len(encoded.rejects)) / len(batch.items)
-        keep_missing = self.run.config["missing_fields"] == "keep"
-        work = self.batch_load(cursor, staging, batch, encoded, keep_missing=keep_missing)
-        if encoded.overflowed:
-            self._widen(cursor, staging, encoded.overflowed)
-        counts = work.load()
+        counts = None
+        if prepared.direct:
+            counts = self._load_directly(cursor, prepared, batch, encoded)
+            if counts is None:
+                self.direct = False
+                self._prepared = prepared = self._prepare(cursor)
+                encoded = prepared.encode(batch)
+        if counts is None:
+            counts = self._work_on(cursor, prepared, batch, encoded).load()
         gathered = counts.created if self._replacement else 0
         if self._replacement:
             counts = held_back(counts)
@@ -210,8 +217,34 @@ class Loader:
             received = self._remember(cursor, prepared, batch, encoded)
             loaded.received = received and replace(received, gathered=received.gathered + gathered)
             self._record(cursor, loaded.counts, list(encoded.rejects.values()))
-        loaded.prepared = self._prepared
+        # Where it is none, the next batch, which may be encoded already, is encoded anew.
+        loaded.prepared = self._prepared if self._prepared is ready or ready is None else None
         return loaded
+
+    def _work_on(
+        self, cursor: Cursor, prepared: Prepared, batch: Batch, encoded: EncodedBatch
+    ) -> BatchLoad:
+        keep_missing = self.run.config["missing_fields"] == "keep"
+        work = self.batch_load(cursor, prepared.staging, batch, encoded, keep_missing=keep_missing)
+        if encoded.overflowed:
+            self._widen(cursor, prepared.staging, encoded.overflowed)
+        return work
+
+    def _load_directly(
+        self, cursor: Cursor, prepared: Prepared, batch: Batch, encoded: EncodedBatch
+    ) -> Counts | None:
+        """Load past the staging table; nothing was done where that returns None."""
+        received = self.stream.received
+        if received:
+            is_new = received.version != batch.version
+        else:
+            is_new = self._is_remembered(batch) and bool(self.stream.counts.processed)
+        if is_new:  # the rows that are there already do not belong to this read
+            return None
+        return self._work_on(cursor, prepared, batch, encoded).load_directly()
+
+    def _is_remembered(self, batch: Batch) -> bool:
+        return batch.version is not None or bool(self._replacement or self.plan.window)
 
     def nothing_loaded(self) -> Loaded:
         """Return what a batch of which nothing is left leaves behind."""
@@ -255,14 +288,16 @@ class Loader:
     ) -> Received | None:
         """Note what was received, if anything may be deleted by it later."""
         received = self.stream.received
-        if batch.version is None and not self._replacement and not self.plan.window:
+        if not self._is_remembered(batch):
             return received
         if received is None or not (received.version == batch.version or self._replacement):
             self._full_read.forget(cursor)
             cursor.execute("SELECT now()")
             (since,) = cursor.fetchone() or (None,)
             received = Received(batch.version, self.run.session.generation, since)
-        if self.plan.table.keys and received.generation == self.run.session.generation:
+        if prepared.direct:
+            self._full_read.covers_table = True
+        elif self.plan.table.keys and received.generation == self.run.session.generation:
             also = prepared.fingerprints.name if prepared.fingerprints else None
             self._full_read.remember(cursor, prepared.staging, encoded.known_keys, also)
         return received

@@ -64,16 +64,18 @@ class Prepared:
         encoder: Writes what is copied into it.
         fingerprints: Of the table's rows, where they are kept.
         looks_up: Whether it makes sense to ask which records are stored already.
+        direct: Whether the table is empty, or has no key, and can be copied into as it is.
     """
 
     staging: Staging
     encoder: Encoder
     fingerprints: Fingerprints | None
     looks_up: bool
+    direct: bool
 
     def encode(self, batch: Batch) -> EncodedBatch:
         """Encode all records."""
-        return self.encoder.encode(batch.items, self._extras(batch))
+        return self.encoder.encode(batch.items, self._extras(batch), placed=not self.direct)
 
     def encode_unknown(self, cursor: Cursor, batch: Batch) -> EncodedBatch:
         """Encode those records that are not stored as they came, as far as that can be told."""
@@ -97,6 +99,7 @@ def prepare(
     *,
     number: int,
     into: Replacement | None,
+    direct: bool,
     on_undeclared: Callable[[str], None],
     sync_started_at: int,
 ) -> Prepared:
@@ -108,6 +111,7 @@ def prepare(
         config: The target's settings.
         number: Of the stream, for the names of temporary tables.
         into: What gathers the rows of load method overwrite.
+        direct: Copy into the table itself if that can be done.
         on_undeclared: See `Encoder`.
         sync_started_at: Start of the run, in milliseconds since 1970.
 
@@ -143,4 +147,5 @@ def prepare(
         name = f"known_{number}"
         fingerprints = Fingerprints(cursor, name, staging.table, meaning)
     looks_up = bool(fingerprints) and not config["force"] and plan.table.has_rows(cursor)
-    return Prepared(staging, encoder, fingerprints, looks_up)
+    direct = direct and not into and staging.may_be_passed_by and plan.table.takes_copies(cursor)
+    return Prepared(staging, encoder, fingerprints, looks_up, direct)

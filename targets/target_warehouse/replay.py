@@ -112,6 +112,8 @@ def _unknown_age(staging: Staging) -> sql.Composable:
 class ReplayLoader(Loader):
     """Takes refused records to their table, and out of ``sync_rejects``."""
 
+    direct = False
+
     def __init__(
         self, run: Run, stream: StreamRun, plan: StreamPlan, say: Callable[[dict[str, Any]], None]
     ) -> None:

@@ -112,6 +112,13 @@ class Staging:
         """Columns COPY fills, in their order."""
         return [SEQUENCE, *self.data, "sync_issues", *self.extras]
 
+    @property
+    def may_be_passed_by(self) -> bool:
+        """Whether rows that are new need nothing that is done here."""
+        converted = "timestamp without time zone" in map(self.table.storage, self.data)
+        others = self.scope or self.hard_delete or self.extras or self.table.metadata
+        return not (converted or others)
+
     # Tables of the session
 
     def ensure(self, cursor: Cursor) -> None:
@@ -148,6 +155,14 @@ class Staging:
             self.name, names(self.copied), COPY_OPTIONS
         )
         cursor.copy_expert(statement, BytesIO(text), _COPY_BYTES)
+
+    def copy_past(self, cursor: Cursor, text: bytes) -> int:
+        """Fill the table itself with rows that are new and have no place; return how many."""
+        statement = sql.SQL("COPY {} ({}) FROM STDIN WITH ({})").format(
+            self.table.sql, names(self.copied[1:]), COPY_OPTIONS
+        )
+        cursor.copy_expert(statement, BytesIO(text), _COPY_BYTES)
+        return cursor.rowcount
 
     def deduplicate(self, cursor: Cursor) -> int:
         """Keep the last record of each key, or the newest by bookmark.

@@ -40,6 +40,7 @@ _BOOKKEEPING_TYPES: Final = {
     "sync_created_at": "timestamp with time zone",
     "sync_updated_at": "timestamp with time zone",
 }
+_MOMENTS: Final = {"sync_created_at", "sync_updated_at"}
 _FINGERPRINTED: Final = {("text", "text"), ("integer", "bigint")}
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _PROPERTY: Final = "property: "
@@ -51,6 +52,12 @@ SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attn
 FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
+"""
+_TAKES_COPIES: Final = """
+SELECT relkind IN ('r', 'p') AND NOT (relhasrules OR relrowsecurity) AND (
+    SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = pg_class.oid AND atthasdef
+        AND attname IN ('sync_created_at', 'sync_updated_at'))
+FROM pg_class WHERE oid = to_regclass(%s)
 """
 _UNIQUE: Final = """
 SELECT array(
@@ -127,6 +134,15 @@ class Table:
         """Tell whether there is anything in it."""
         cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(self.sql))
         return cursor.fetchone() == (True,)
+
+    def takes_copies(self, cursor: Cursor) -> bool:
+        """Tell whether new rows can be copied into it, and for all we know would be new.
+
+        Rules and row security are for INSERT; and tables that were made elsewhere may not fill in
+        the moments by themselves.
+        """
+        cursor.execute(_TAKES_COPIES, (self.sql.as_string(cursor),))
+        return cursor.fetchone() == (True,) and not (self.keys and self.has_rows(cursor))
 
     def prepare(self, cursor: Cursor, properties: Mapping[str, Mapping[str, Any]]) -> None:
         """Create the table, or add and widen columns, so that it holds these properties.
@@ -212,7 +228,11 @@ class Table:
             sql.SQL("CREATE TABLE {} ({})").format(
                 self.sql,
                 sql.SQL(", ").join(
-                    sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(storage))
+                    sql.SQL("{} {}{}").format(
+                        sql.Identifier(name),
+                        sql.SQL(storage),
+                        sql.SQL(" DEFAULT now()" if name in _MOMENTS else ""),
+                    )
                     for name, storage in types.items()
                 ),
             )

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from contextlib import closing, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
+from target_warehouse import session
 from target_warehouse.target import TargetWarehouse
 
 if TYPE_CHECKING:
@@ -198,3 +200,23 @@ def messages() -> Any:
         report = staticmethod(report)
 
     return Makers
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list to which each statement of the target is added."""
+    sent: list[Any] = []
+
+    class Cursor(psycopg2.extensions.cursor):
+        def execute(self, statement: Any, arguments: Any = None) -> None:
+            sent.append(statement)
+            return super().execute(statement, arguments)
+
+        def copy_expert(self, statement: Any, *arguments: Any) -> None:
+            sent.append(statement)
+            return super().copy_expert(statement, *arguments)
+
+    monkeypatch.setattr(
+        session.psycopg2, "connect", partial(psycopg2.connect, cursor_factory=Cursor)
+    )
+    return sent

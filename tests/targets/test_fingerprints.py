@@ -21,9 +21,9 @@ def sent(monkeypatch):
     places = []
     encode = Encoder.encode
 
-    def note(self, items, extras=None, chosen=None):
+    def note(self, items, extras=None, chosen=None, **options):
         places.extend(range(len(items)) if chosen is None else chosen)
-        return encode(self, items, extras, chosen)
+        return encode(self, items, extras, chosen, **options)
 
     monkeypatch.setattr(Encoder, "encode", note)
     return places
