@@ -25,11 +25,14 @@ Key = tuple[str, str]
 _LONGEST_RUN: Final = timedelta(days=7)
 """Runs that took longer are not counted: their end has no index, only their start has."""
 
+_IS_SYNC: Final = sql.SQL("configuration ->> 'mode' IS DISTINCT FROM 'replay'")
+"""A replay of rejects says nothing of how well or how lately the source was read."""
+
 _LATEST: Final = """
 WITH newest AS (
     SELECT crm_source, sync_type, max(start_time) AS started,
         max(end_time) FILTER (WHERE status IN ('success', 'partial')) AS last_success
-    FROM {table} AS history WHERE {wanted} GROUP BY 1, 2
+    FROM {table} AS history WHERE {wanted} AND {is_sync} GROUP BY 1, 2
 )
 SELECT newest.crm_source, newest.sync_type, last.id, last.status, last.start_time, last.end_time,
     last.error_message, newest.last_success
@@ -37,7 +40,7 @@ FROM newest
 CROSS JOIN LATERAL (
     SELECT * FROM {table} AS history
     WHERE (history.crm_source, history.sync_type) = (newest.crm_source, newest.sync_type)
-        AND history.start_time = newest.started
+        AND history.start_time = newest.started AND {is_sync}
     ORDER BY id DESC LIMIT 1
 ) AS last
 ORDER BY 1, 2
@@ -61,7 +64,8 @@ def latest(cursor: Cursor, history: History, crms: Collection[str] = ()) -> list
     """Return the newest run of each stream, and the end of the newest that was read to its end."""
     wanted = sql.SQL("crm_source = ANY (%(crms)s)" if crms else "true")
     cursor.execute(
-        sql.SQL(_LATEST).format(table=history.table, wanted=wanted), {"crms": list(crms)}
+        sql.SQL(_LATEST).format(table=history.table, wanted=wanted, is_sync=_IS_SYNC),
+        {"crms": list(crms)},
     )
     return rows(cursor)
 
@@ -75,8 +79,8 @@ def ended(
             "SELECT crm_source, sync_type, count(*) AS ended,"
             " count(*) FILTER (WHERE status = 'success') AS succeeded FROM {}"
             " WHERE start_time >= %s AND start_time <= %s AND end_time > %s AND end_time <= %s"
-            " AND status <> 'running' GROUP BY 1, 2"
-        ).format(history.table),
+            " AND status <> 'running' AND {} GROUP BY 1, 2"
+        ).format(history.table, _IS_SYNC),
         (since - _LONGEST_RUN, until, since, until),
     )
     return {_key(row): (row["ended"], row["succeeded"]) for row in rows(cursor)}

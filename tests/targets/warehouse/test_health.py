@@ -136,6 +136,13 @@ def test_a_partial_run_brought_data_and_a_failed_one_did_not(plant, problems):
     assert problems() == []
 
 
+def test_a_replay_of_rejects_is_no_sync(plant, problems):
+    plant(hours=30)
+    plant("partial", hours=2, configuration={"mode": "replay"})
+    ((kind, crm, _, _),) = problems()
+    assert (kind, crm) == ("overdue", "hubspot")
+
+
 def test_a_stream_that_never_succeeded_is_late_since_it_was_last_tried(plant, problems):
     plant("failed", 40)
     assert problems() == [
