@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
-from psycopg2 import sql
 
-from warehouse import meltano
 from warehouse.command import Refusal
 from warehouse.configuration import ALL, TAP_SETTINGS, Configuration
-from warehouse.crms import crms, known_streams, tap_settings
+from warehouse.crms import crms, tap_settings
 from warehouse.handover import settings_of
-from warehouse.history import History
 from warehouse.schedules import is_cron
+from warehouse.sync import unknown_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -141,46 +138,16 @@ def _mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
 def _unknown_streams(
     warehouse: Warehouse, taps: Mapping[str, str], rows: list[Row]
 ) -> Iterator[str]:
-    for crm, tap in taps.items():
-        named = [row for row in rows if row.crm_source == crm and row.sync_type != ALL]
-        known = {*known_streams(tap), *_read_before(warehouse, crm)}
-        if not [row for row in named if row.sync_type not in known]:
+    for crm in taps:
+        named = [row.sync_type for row in rows if row.crm_source == crm and row.sync_type != ALL]
+        if not named:
             continue
         try:
-            known |= _discovered(warehouse, crm, tap)
-        except LookupError:
-            yield f"{crm} did not say which streams it has; try: warehouse credentials test {crm}"
+            unknown, known = unknown_streams(warehouse, crm, named)
+        except Refusal as refusal:
+            yield f"{crm}: which streams it has cannot be asked. {refusal}"
             continue
-        for row in named:
-            if row.sync_type not in known:
-                close = difflib.get_close_matches(row.sync_type, known, 1)
-                hint = f" Is {close[0]} meant?" if close else ""
-                yield f"{row.name}: {crm} has no stream {row.sync_type}.{hint}"
-
-
-def _read_before(warehouse: Warehouse, crm: str) -> set[str]:
-    history = History(warehouse.history_schema)
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        if not history.exists(cursor):
-            return set()
-        cursor.execute(
-            sql.SQL("SELECT DISTINCT sync_type FROM {} WHERE crm_source = %s").format(
-                history.table
-            ),
-            (crm,),
-        )
-        return {row[0] for row in cursor.fetchall()}
-
-
-def _discovered(warehouse: Warehouse, crm: str, tap: str) -> set[str]:
-    """Ask the CRM for its streams.
-
-    Raises:
-        LookupError: It does not answer.
-    """
-    environment = meltano.environment(warehouse, crm)
-    done = meltano.run(warehouse, "invoke", tap, "--discover", environment=environment)
-    try:
-        return {stream["tap_stream_id"] for stream in json.loads(done.stdout)["streams"]}
-    except (ValueError, KeyError, TypeError):
-        raise LookupError(crm) from None
+        for stream in unknown:
+            close = difflib.get_close_matches(stream, known, 1)
+            hint = f" Is {close[0]} meant?" if close else ""
+            yield f"{crm} {stream}: {crm} has no such stream.{hint}"

@@ -232,7 +232,8 @@ def _secrets(crm: str, warehouse: Warehouse, told: Mapping[str, str]) -> set[str
     declared = {
         variable(tap, name) for name, it in crms.tap_settings(tap).items() if it.get("secret")
     }
-    return declared | {name for name in told if _SECRET.search(name)}
+    stored = {variable(tap, name) for name in handover.credentials_of(warehouse, crm)}
+    return declared | stored | {name for name in told if _SECRET.search(name)}
 
 
 def _table(sync: Sync, rows: Sequence[Mapping[str, Any]]) -> Table:
