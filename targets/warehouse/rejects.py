@@ -155,18 +155,21 @@ class Rejects:
 
     def refuse_again(self, cursor: Cursor, rejects: Mapping[int, Reject], history_id: int) -> None:
         """Give rejects that were sent again, by their ids, their new reason and run."""
-        for number, reject in rejects.items():
-            cursor.execute(
-                sql.SQL(
-                    "UPDATE {} SET error_class = %s, message = %s, history_id = %s WHERE id = %s"
-                ).format(self.table),
-                (
-                    reject.error_class,
-                    reject.message.replace("\0", "\ufffd"),
-                    history_id,
-                    number,
-                ),
-            )
+        if not rejects:
+            return
+        execute_values(
+            cursor,
+            sql.SQL(
+                "UPDATE {} AS reject SET error_class = again.error_class, message = again.message,"
+                " history_id = again.history_id"
+                " FROM (VALUES %s) AS again (id, error_class, message, history_id)"
+                " WHERE reject.id = again.id"
+            ).format(self.table),
+            [
+                (number, reject.error_class, reject.message.replace("\0", "\ufffd"), history_id)
+                for number, reject in rejects.items()
+            ],
+        )
 
     def remove(self, cursor: Cursor, ids: Sequence[int]) -> int:
         """Delete rejects; return how many there were."""
