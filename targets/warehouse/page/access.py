@@ -75,21 +75,21 @@ class Credentials:
         """
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "bearer":
-            return _same(value.strip(), self.token)
+            return _same(value.strip().encode("latin-1"), self.token)  # as headers are decoded
         if scheme.lower() != "basic":
             return False
         try:
-            pair = base64.b64decode(value.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+            pair = base64.b64decode(value.strip(), validate=True)
+        except (binascii.Error, ValueError):
             return False
-        user, _, password = pair.partition(":")
+        user, _, password = pair.partition(b":")
         known = _same(user, self.user) & _same(password, self.password)
         return known | _same(password, self.token)
 
 
-def _same(given: str, wanted: str | None) -> bool:
+def _same(given: bytes, wanted: str | None) -> bool:
     """Compare in a time that says nothing of where they differ."""
-    return hmac.compare_digest(given.encode(), (wanted or "").encode()) and wanted is not None
+    return hmac.compare_digest(given, (wanted or "").encode()) and wanted is not None
 
 
 def is_loopback(host: str) -> bool:

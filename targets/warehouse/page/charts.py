@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree as ET
@@ -16,6 +17,9 @@ __all__ = ["COLOURS", "bars", "lines"]
 
 COLOURS: Final = 8
 """How many series the style sheet tells apart."""
+# For its plugins, of which none is used; Python warns of finders of this old kind at every import.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
+
 _LABELS: Final = 5  # along the time axis, as many as a phone has room for
 
 
