@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 
 from warehouse.history import History
+from warehouse.history_structure import TYPES, columns, flaws
 from warehouse.runs import has_table, rows
 from warehouse.table_counts import TableCounts
 
@@ -21,27 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Violation", "check"]
 
-_TYPES: Final = {
-    "id": "bigint",
-    "crm_source": "character varying(50)",
-    "sync_type": "character varying(100)",
-    "endpoint": "character varying(200)",
-    "status": "character varying(20)",
-    "start_time": "timestamp with time zone",
-    "end_time": "timestamp with time zone",
-    "records_processed": "bigint",
-    "records_created": "bigint",
-    "records_updated": "bigint",
-    "records_failed": "bigint",
-    "error_message": "text",
-    "performance_metrics": "jsonb",
-    "configuration": "jsonb",
-    "created_at": "timestamp with time zone",
-}
-_ALSO: Final = {"bigint": {"integer"}}
-_NULLABLE: Final = {"endpoint", "end_time", "error_message"}
-_INDEXES: Final = ("(crm_source, sync_type)", "(start_time)", "(status)")
-_STATUSES: Final = ("running", "success", "partial", "failed")
 _METRICS: Final = (
     "duration_seconds", "records_per_second", "api_calls", "api_calls_per_record",
     "peak_memory_mb", "batches", "records_unchanged", "records_deduplicated", "records_deleted",
@@ -173,8 +153,8 @@ def check(
     history = History(schema)
     if not history.exists(cursor):
         return report
-    report.violations += _structure(cursor, schema)
-    if missing := {*_TYPES} - {*_columns(cursor, schema)}:
+    report.violations += [Violation("structure", None, flaw) for flaw in flaws(cursor, schema)]
+    if missing := {*TYPES} - {*columns(cursor, schema)}:
         report.unknown.append(
             f"The rows of sync_history: the table has no {', '.join(sorted(missing))}."
         )
@@ -182,9 +162,14 @@ def check(
     chosen = sql.SQL("crm_source = ANY (%(crms)s)" if crms else "true")
     values = {"crms": [*crms], "metrics": [*_METRICS]}
     cursor.execute(
-        sql.SQL("SELECT count(*) AS runs FROM {} WHERE {}").format(history.table, chosen), values
+        sql.SQL("SELECT crm_source, count(*) AS runs FROM {} WHERE {} GROUP BY 1").format(
+            history.table, chosen
+        ),
+        values,
     )
-    report.runs = rows(cursor)[0]["runs"]
+    by_crm = {row["crm_source"]: row["runs"] for row in rows(cursor)}
+    report.runs = sum(by_crm.values())
+    report.unknown += [f"{crm}: it has no runs." for crm in crms if crm not in by_crm]
     report.violations += _rows(cursor, history, chosen, values)
     report.violations += _rejects(cursor, schema, chosen, values, report.unknown)
     if tables:
@@ -194,51 +179,6 @@ def check(
         report.tables = counts.compared
         report.unknown += counts.unknown
     return report
-
-
-def _columns(cursor: Cursor, schema: str) -> dict[str, dict[str, Any]]:
-    cursor.execute(
-        "SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute"
-        " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
-        (History(schema).table.as_string(cursor),),
-    )
-    return {row["attname"]: row for row in rows(cursor)}
-
-
-def _structure(cursor: Cursor, schema: str) -> Iterator[Violation]:
-    """Yield what the table lacks of its columns, indexes and constraints."""
-
-    def violation(sentence: str) -> Violation:
-        return Violation("structure", None, f"Table {schema}.sync_history {sentence}.")
-
-    columns = _columns(cursor, schema)
-    for name, wanted in _TYPES.items():
-        if not (column := columns.get(name)):
-            yield violation(f"has no column {name}")
-        elif column["type"] not in {wanted, *_ALSO.get(wanted, ())}:
-            yield violation(f"has {name} as {column['type']} instead of {wanted}")
-        elif not column["attnotnull"] and name not in _NULLABLE:
-            yield violation(f"allows null in {name}")
-    name = History(schema).table.as_string(cursor)
-    cursor.execute(
-        "SELECT pg_get_indexdef(indexrelid) AS text, indisprimary FROM pg_index"
-        " WHERE indrelid = to_regclass(%s) AND indisvalid",
-        (name,),
-    )
-    indexes = rows(cursor)
-    for index in _INDEXES:
-        if not any(found["text"].endswith(index) for found in indexes):
-            yield violation(f"has no index on {index}")
-    if not any(index["indisprimary"] and index["text"].endswith("(id)") for index in indexes):
-        yield violation("has no primary key id")
-    cursor.execute(
-        "SELECT pg_get_constraintdef(oid) AS text FROM pg_constraint"
-        " WHERE conrelid = to_regclass(%s) AND contype = 'c' AND convalidated",
-        (name,),
-    )
-    checks = [row["text"] for row in rows(cursor)]
-    if not any(all(f"'{status}'" in text for status in _STATUSES) for text in checks):
-        yield violation("has no constraint that allows only its four statuses")
 
 
 def _rows(

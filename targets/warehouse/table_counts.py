@@ -40,7 +40,8 @@ SELECT id, crm_source, sync_type, status, start_time, end_time,
     records_created AS created, records_updated AS updated,
     CASE WHEN jsonb_typeof(performance_metrics -> 'records_deleted') = 'number'
         THEN (performance_metrics -> 'records_deleted')::bigint ELSE 0 END AS deleted,
-    configuration -> 'table' AS place
+    CASE WHEN jsonb_typeof(configuration -> 'table') = 'object'
+        THEN configuration -> 'table' ELSE '{{}}' END AS place
 FROM {} ORDER BY id
 """
 _STATE: Final = """
@@ -128,7 +129,7 @@ class TableCounts:
                 yield from self._compare(place, runs)
 
     def _place(self, run: Mapping[str, Any]) -> tuple[str, str]:
-        place = run["place"] if isinstance(run["place"], dict) else {}
+        place = run["place"]
         default = self._default_schema or run["crm_source"]
         return str(place.get("schema", default)), str(place.get("name", run["sync_type"]))
 
@@ -175,7 +176,7 @@ class TableCounts:
         outside, undated = _assign(spans, rows(self._cursor))
         for span in spans:
             yield from _surplus(name, span)
-        makers = [run["id"] for run in runs if run["place"] and run["place"].get("is_new")]
+        makers = [run["id"] for run in runs if run["place"].get("is_new")]
         known = bool(makers) and not self._gone_since(makers[0])
         if not known:
             why = (
@@ -235,11 +236,12 @@ class TableCounts:
 
 
 def _deletes(run: Mapping[str, Any]) -> bool:
-    return bool(run["place"]) and run["place"].get("deletes") == "hard"
+    return bool(run["place"].get("deletes") == "hard")
 
 
 def _oid(run: Mapping[str, Any]) -> int | None:
-    return (run["place"] or {}).get("oid")
+    oid: int | None = run["place"].get("oid")
+    return oid
 
 
 def _spans(runs: Iterable[Mapping[str, Any]]) -> list[_Span]:

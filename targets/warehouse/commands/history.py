@@ -25,6 +25,7 @@ __all__ = ["command"]
 _STYLES: Final = {"success": "green", "partial": "yellow", "failed": "red", "running": "cyan"}
 _ERROR_WIDTH: Final = 30
 _COUNTS: Final = ("processed", "created", "updated", "failed")
+_COUNTED: Final = ("Records", "Rejects that wait", "Metrics")
 _MORE_COUNTS: Final = ("unchanged", "deduplicated", "deleted", "expected", "extracted")
 
 
@@ -166,15 +167,14 @@ def _show_one(console: Console, run: Mapping[str, Any]) -> None:
     table = Table.grid(padding=(0, 2))
     for heading, values in sections.items():
         for number, (name, value) in enumerate(values.items()):
-            table.add_row(Text("" if number else heading, "bold"), Text(name), _text(value))
+            shown = f"{value:,}" if heading in _COUNTED and isinstance(value, int) else value
+            table.add_row(Text("" if number else heading, "bold"), Text(name), _text(shown))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
 def _text(value: Any) -> Text:
     if isinstance(value, str):
         return Text(value, overflow="fold")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Text(f"{value:,}")
     if value is None:
         return Text("none", "dim")
     return Text(json.dumps(value, ensure_ascii=False), overflow="fold")

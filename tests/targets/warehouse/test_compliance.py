@@ -349,7 +349,7 @@ def test_a_table_that_was_there_before(load, check, wh):
 
 
 def test_a_stream_that_never_brought_anything(plant, check):
-    plant("failed", sync_type="t")
+    plant("failed", sync_type="t", configuration={"table": "t"})
     assert check() == (
         [], ["Table hubspot.t: it is not there, and no success says it should be."]
     )  # fmt: skip
