@@ -9,7 +9,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from warehouse.command import Refusal, Warehouse
 from warehouse.configuration import (
@@ -22,11 +22,11 @@ from warehouse.configuration import (
     variable,
 )
 from warehouse.credentials import REFRESH_TOKEN, Credentials, displaced
-from warehouse.crms import tap_of, tap_settings, written
+from warehouse.crms import environment_name, tap_of, tap_settings, written
 from warehouse.encryption import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from psycopg2.extensions import connection as Connection  # noqa: N812
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["credentials_of", "environment", "settings_of", "switched_off", "table_of"]
 
 _TOKEN_COMMAND: Final = "TAPKIT_REFRESH_TOKEN_COMMAND"  # noqa: S105 - see tapkit.refresh_tokens
-_ENVIRONMENT: Final = "MELTANO_ENVIRONMENT"
 
 
 def environment(warehouse: Warehouse, crm: str, streams: Sequence[str] = ()) -> dict[str, str]:
@@ -130,14 +129,10 @@ def _effective(
             crm=crm,
             streams=streams,
             variables=warehouse.variables,
-            written=_written(warehouse, tap),
+            written=written(warehouse.project, tap, environment_name(warehouse)),
         )
     except ValueError as error:
         raise Refusal(str(error)) from None
-
-
-def _written(warehouse: Warehouse, tap: str) -> Mapping[str, Any]:
-    return written(warehouse.project, tap, warehouse.variables.get(_ENVIRONMENT))
 
 
 def _credentials(
