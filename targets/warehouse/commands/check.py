@@ -64,9 +64,9 @@ def command(
 def _show(report: Report) -> None:
     screen = console()
     for violation in report.violations:
-        screen.print(Text(violation.sentence, "red"))
+        screen.print(Text(violation.sentence, "red"), soft_wrap=True)
     for sentence in report.unknown:
-        screen.print(Text(f"Not compared: {sentence}", "dim"))
+        screen.print(Text(f"Not compared: {sentence}", "dim"), soft_wrap=True)
     wrong = len(report.violations)
     verdict = (
         f"{wrong:,} {'thing is' if wrong == 1 else 'things are'} wrong" if wrong else "all is well"

@@ -173,8 +173,15 @@ def _show(health: Health) -> None:
     screen = console()
     if health.streams:
         screen.print(_table(health))
+    errors = {
+        (stream.crm_source, stream.sync_type): stream.last_run["error_message"]
+        for stream in health.streams
+    }
     for problem in health.problems:
-        screen.print(Text(problem.sentence, "red"))
+        screen.print(Text(problem.sentence, "red"), soft_wrap=True)
+        error = errors.get((problem.crm_source, problem.sync_type or ""))
+        if error and problem.kind == "success_share":
+            screen.print(Text(f"  The last run said: {error}"), soft_wrap=True)
     if health.ok:
         screen.print(Text("All is well.", "green") if health.streams else "No runs yet.")
 

@@ -289,7 +289,7 @@ def test_health_of_an_empty_database(command, problems):
 
 def test_health_at_a_glance(plant, command, refuse):
     plant("success", 1.5)
-    plant("failed", 0.2, sync_type="deals")
+    plant("failed", 0.2, sync_type="deals", error_message="[b]The API refused")
     plant("success", 70, crm_source="callrail", sync_type="calls")
     refuse(3, 30)
     result = command("health", "--success-share", "0.9")
@@ -304,12 +304,13 @@ def test_health_at_a_glance(plant, command, refuse):
         ["hubspot", "deals", "failing", "12 min ago", "failed", "never", "in 26.0 h",
          "0 of 1", "0", "0", "0", "0"],
     ]  # fmt: skip
-    assert result.output.splitlines()[-2:] == [
+    assert result.output.splitlines()[-3:] == [
         "callrail last succeeded 70.0 hours ago; a success is expected within 26.0 hours.",
         (
-            "hubspot deals: 0 of 1 runs that ended in the last 24 hours succeeded (0%); at least 90%"
-            " should."
+            "hubspot deals: 0 of 1 runs that ended in the last 24 hours succeeded (0%); at least"
+            " 90% should."
         ),
+        "  The last run said: [b]The API refused",
     ]
     assert command("health", "hubspot", "--success-share", "0").output.endswith("All is well.\n")
 
