@@ -203,10 +203,12 @@ class TargetWarehouse(SQLTarget):
         """Delete what a complete read did not bring, if there was one, or one of a window."""
         if self.run.dry:
             return
+        since, window = stream.report.get("complete_since"), sink.loader.plan.window
+        if since and window:
+            stream.configuration["complete"] = {"property": window, "since": since}
         if self._versions.pop(stream.name, None) is None and not self._overwrites:
-            since = stream.report.get("complete_since")
             wanted = self.config["process_activate_version_messages"]
-            if since and sink.loader.plan.window and wanted:
+            if since and window and wanted:
                 sink.loader.delete_unseen(hard=self.config["hard_delete"], since=since)
             return
         if not (stream.received or stream.report):

@@ -76,11 +76,14 @@ class Known:
         started: When the comparison's own reading began; what was written later is no error.
         bookmark: Property by which newer is told from older.
         reached: How far the last sync came by it.
+        complete: A property, and from which value of it on the source has given all that it has;
+            rows before it that the source has not are not extra, they are history.
     """
 
     started: datetime
     bookmark: str | None = None
     reached: str | None = None
+    complete: tuple[str, str] | None = None
 
 
 @dataclass
@@ -317,6 +320,15 @@ def _changed(
     return sql.SQL(" OR ").join(conditions)
 
 
+def _asked_for(table: Shape, known: Known) -> sql.Composable:
+    """Condition that a row of the table is not older than what the source still gives."""
+    name, since = known.complete or ("", "")
+    if name not in table.columns:
+        return sql.SQL("true")
+    column = sql.Identifier("stored", table.columns[name][0])
+    return sql.SQL("coalesce({} >= {}, true)").format(column, sql.Literal(since))
+
+
 def _row(relation: str, columns: Iterable[tuple[str, str]]) -> sql.Composable:
     """Return column → value as JSON."""
     pairs = [
@@ -357,7 +369,7 @@ def _keyed(table: Shape, source: Shape, pairs: Mapping[str, _Pair], known: Known
         ' FULL JOIN (SELECT *, {source_there} AS "is there" FROM {source}) AS source ON {same}'
         ' CROSS JOIN LATERAL (SELECT coalesce(stored."is there", false) AS old_there,'
         ' coalesce(source."is there", false) AS new_there) AS presence'
-        " WHERE old_there OR new_there) AS compared"
+        " WHERE new_there OR old_there AND {asked_for}) AS compared"
         " WHERE kind <> 'different' OR columns <> '{{}}'"
     ).format(
         key=sql.SQL(", ").join(key),
@@ -368,6 +380,7 @@ def _keyed(table: Shape, source: Shape, pairs: Mapping[str, _Pair], known: Known
             sql.SQL("stored.sync_updated_at"),
             sql.Identifier("source", bookmark),
         ),
+        asked_for=_asked_for(table, known),
         old=_row("stored", [(c, c) for c, _ in table.columns.values()]),
         new=_row("source", _named(table, source)),
         table_there=table.there,

@@ -284,7 +284,7 @@ def _verified(
             if table is None:
                 result.error = f"there is no table {schema}.{name}; was it ever synced?"
                 return result
-            known = _known(cursor, warehouse, crm, stream, scratch.started)
+            known = _known(cursor, warehouse, crm, run, scratch.started)
             result.found = compare(
                 cursor, table, source, known, most=wanted.most, values=wanted.values
             )
@@ -301,9 +301,17 @@ def _place(
     return str(warehouse.settings.get("default_target_schema") or crm), name
 
 
-def _known(cursor: Cursor, warehouse: Warehouse, crm: str, stream: str, started: datetime) -> Known:
-    found = _newest(cursor, warehouse, _BOOKMARK, crm, stream) or {}
-    return Known(started, found.get("replication_key"), found.get("replication_key_value"))
+def _known(
+    cursor: Cursor, warehouse: Warehouse, crm: str, run: dict[str, Any], started: datetime
+) -> Known:
+    found = _newest(cursor, warehouse, _BOOKMARK, crm, run["sync_type"]) or {}
+    complete = run["configuration"].get("complete")
+    return Known(
+        started,
+        found.get("replication_key"),
+        found.get("replication_key_value"),
+        (complete["property"], complete["since"]) if complete else None,
+    )
 
 
 def _newest(

@@ -246,6 +246,9 @@ def test_a_complete_read_of_a_window_ends_what_it_does_not_bring_of_it(
     assert live(wh) == [1, 2, 3, 5]
     assert len(wh.table("s")) == (4 if hard_delete else 6)
     assert wh.counts()[-1] == ("s", "success", 0, 0, 2, 0, 0, 2)
+    assert wh.history()[-1]["configuration"]["complete"] == {
+        "property": "at", "since": "2024-03-02T00:00:00.000000Z"
+    }  # fmt: skip
     wh.load(head, end(since=3), **settings)  # nothing is left of it
     assert live(wh) == [1, 2, 3]
 

@@ -90,6 +90,16 @@ def test_what_changed_since_the_last_sync_is_apart(wh, both, differences):
     assert differences(Known(LONG_AGO)).counts == {"changed": 3, "missing": 3}
 
 
+def test_rows_older_than_what_the_source_gives_are_not_extra(both, differences):
+    days = [f"2026-01-0{day}T00:00:00Z" for day in range(1, 6)]
+    rows = [{"id": number, "at": day} for number, day in enumerate(days)]
+    both(rows, [rows[0], rows[4]])
+    complete = Known(FAR.started, complete=("at", days[2]))
+    assert [(d.kind, d.key["id"]) for d in differences(complete).differences] == [
+        ("extra", 2), ("extra", 3)
+    ]  # fmt: skip
+
+
 TYPES = [
     ("bigint", "smallint", ["5", "7"]),
     ("numeric", "bigint", ["5", "12345678901234567"]),
