@@ -13,17 +13,28 @@ from warehouse.crms import crms
 from warehouse.runs import has_table, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["DAILY", "EVERY", "Expectation", "Expected", "configured"]
+__all__ = [
+    "DAILY",
+    "EVERY",
+    "VARIABLE",
+    "Expectation",
+    "Expected",
+    "configured",
+    "hours_of",
+    "hours_of_variables",
+]
 
 DAILY: Final = 26.0
 """Hours: a day, and time for the run itself."""
 EVERY: Final = "*"
 """In place of a CRM: all that are not named; in place of a stream: the whole CRM."""
+VARIABLE: Final = "WAREHOUSE_EXPECTED_HOURS"
+_FOREVER: Final = 24 * 366 * 10
 _WHOLE: Final = frozenset({"", EVERY, "all", None})
 
 
@@ -91,6 +102,37 @@ class Expectation:
             before: datetime = times.get_prev(datetime)
             return Expected((now - before).total_seconds() / 3600, f"schedule {cron}")
         return Expected(self.hours.get(EVERY, DAILY))
+
+
+def hours_of(texts: Iterable[str]) -> dict[str, float]:
+    """Read `hubspot=2`, or `26` for all CRMs that are not named.
+
+    Raises:
+        ValueError: It is neither; the message is a sentence.
+    """
+    result = {}
+    for text in texts:
+        crm, _, number = text.rpartition("=")
+        try:
+            hours = float(number)
+        except ValueError:
+            hours = 0
+        if not 0 < hours < _FOREVER:
+            raise ValueError(f"{text!r} is not a CRM and its hours, as hubspot=2.")
+        result[crm or EVERY] = hours
+    return result
+
+
+def hours_of_variables(variables: Mapping[str, str]) -> dict[str, float]:
+    """Return CRM → hours as `VARIABLE` says, ``hubspot=2 26``; empty where it is not set.
+
+    Raises:
+        ValueError: It says something else; the message is a sentence.
+    """
+    try:
+        return hours_of(variables.get(VARIABLE, "").replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(f"{VARIABLE}: {error}") from None
 
 
 def configured(

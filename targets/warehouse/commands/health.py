@@ -14,10 +14,10 @@ from warehouse import health as checks
 from warehouse.alerts import Alerts
 from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
 from warehouse.delivery import DeliveryError, channels
-from warehouse.expectation import EVERY, configured
+from warehouse.expectation import VARIABLE, configured, hours_of, hours_of_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from warehouse.delivery import Channel
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-EXPECTED: Final = "WAREHOUSE_EXPECTED_HOURS"
 _NAMES: Final = {
     "never_run": "never run",
     "overdue": "overdue",
@@ -33,28 +32,8 @@ _NAMES: Final = {
     "stuck": "stuck",
     "success_share": "failing",
 }
-_FOREVER: Final = 24 * 366 * 10
 _HOUR: Final = 60
 _HOURS: Final = 48  # up to here an age is told in hours
-
-
-def _hours(texts: Iterable[str]) -> dict[str, float]:
-    """Read `hubspot=2`, or `26` for all CRMs that are not named.
-
-    Raises:
-        ValueError: It is neither; the message is a sentence.
-    """
-    result = {}
-    for text in texts:
-        crm, _, number = text.rpartition("=")
-        try:
-            hours = float(number)
-        except ValueError:
-            hours = 0
-        if not 0 < hours < _FOREVER:
-            raise ValueError(f"{text!r} is not a CRM and its hours, as hubspot=2.")
-        result[crm or EVERY] = hours
-    return result
 
 
 @click.command()
@@ -64,7 +43,7 @@ def _hours(texts: Iterable[str]) -> dict[str, float]:
     multiple=True,
     metavar="[CRM=]HOURS",
     help="How old the last success may be; repeatable. Default: what the variable"
-    f" {EXPECTED} says, as 'hubspot=2 26', else the CRM's schedule in sync_configuration, else 26.",
+    f" {VARIABLE} says, as 'hubspot=2 26', else the CRM's schedule in sync_configuration, else 26.",
 )
 @click.option(
     "--success-share",
@@ -138,11 +117,11 @@ def command(
 
 def _settings(warehouse: Warehouse, options: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        by_variable = _hours(warehouse.variables.get(EXPECTED, "").replace(",", " ").split())
+        by_variable = hours_of_variables(warehouse.variables)
     except ValueError as error:
-        raise Refusal(f"{EXPECTED}: {error}") from None
+        raise Refusal(str(error)) from None
     try:
-        by_option = _hours(options["expected_hours"])
+        by_option = hours_of(options["expected_hours"])
     except ValueError as error:
         raise click.BadParameter(f"--expected-hours: {error}") from None
     rules = checks.Rules(
