@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from warehouse import crms
-from warehouse.bookmarks import Bookmarks, Rebuilt, all_bookmarks, rebuilt, settable, text
+from warehouse.bookmarks import Bookmarks, all_bookmarks, text
 from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.stored_bookmarks import Rebuilt, rebuilt, settable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
