@@ -145,6 +145,8 @@ def test_the_environment_file_names_only_settings_that_exist(
     named = set(re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))
     assert {"TAP_HUBSPOT_ACCESS_TOKEN", "TARGET_WAREHOUSE_SQLALCHEMY_URL"} <= named
     known |= set(re.findall(r"\$([A-Z][A-Z0-9_]+)", (ROOT / "meltano.yml").read_text()))
+    for path in PACKAGES["warehouse"].rglob("*.py"):
+        known |= set(re.findall(r'"(WAREHOUSE_[A-Z_]+)"', path.read_text()))
     assert {name for name in named - known if not name.startswith("MELTANO_")} == set()
 
 

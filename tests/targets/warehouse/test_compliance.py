@@ -116,6 +116,21 @@ def test_a_killed_run_adds_up(wh, messages, check):
     assert check() == ([], [])
 
 
+def test_replayed_rejects_add_up(load, messages, check, wh):
+    load({"id": "x"}, {"id": "y"}, {"id": 1})
+    head = messages.schema("s", PROPERTIES, **{"x-rejects": [1, 2]})
+    wh.load(head, messages.record("s", id=2), messages.record("s", id="y"))
+    assert wh.counts() == [
+        ("s", "partial", 1, 0, 0, 0, 2, 0),
+        ("s", "partial", 1, 0, 0, 0, 1, 0),
+    ]
+    assert check() == (
+        [],
+        [("2 failed records of 1 runs: they are in sync_rejects no more, as after a replay or a"
+         " purge.")],
+    )  # fmt: skip
+
+
 def test_tables_elsewhere_are_found(load, check, wh):
     load(*numbered(1), default_target_schema="Sales", history_schema="audit")
     load(*numbered(2), stream_schemas={"s": "x"}, naming="snake", history_schema="audit")
