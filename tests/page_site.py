@@ -146,7 +146,12 @@ def process(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONUNBUFFERED": "1",
+            "MELTANO_PROJECT_ROOT": str(Path(__file__).parent),  # no project: no .env, no taps
+            **environment,
+        },
     )
     try:
         yield started

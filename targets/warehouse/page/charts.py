@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pygal
 from markupsafe import Markup
+from pygal.style import Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,10 @@ COLOURS: Final = 8
 sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 _LABELS: Final = 5  # along the time axis, as many as a phone has room for
+
+
+_ROOM: Final = Style(label_font_size=15, major_label_font_size=15)
+"""For labels as large as phones show them; the style sheet has their real size."""
 
 
 def bars(
@@ -80,6 +85,7 @@ def _drawn(
         min_scale=3,
         max_scale=6,
         no_data_text="No data",
+        style=_ROOM,
     )
     for name, points in series:
         chart.add(name, points)

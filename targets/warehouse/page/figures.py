@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from warehouse.page import charts
 from warehouse.page.texts import duration, number, rate
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from warehouse.page.queries import Activity
 
 __all__ = ["Figure", "of_activity", "of_runs"]
+
+_DAY: Final = "Day (UTC)"
+
+
+def _hours(value: float | None) -> str:
+    return f"{value:.3g} h"
+
+
+def _minutes(value: float | None) -> str:
+    return f"{value:.3g} min"
+
+
+def _seconds(value: float | None) -> str:
+    return f"{value:.3g} s"
+
+
+_UNITS: Final = ((3600, _hours), (60, _minutes), (1, _seconds))
 
 
 @dataclass(frozen=True)
@@ -57,11 +74,11 @@ def of_activity(activity: Activity) -> list[Figure]:
             f" most of them on {days[busiest]}.",
             charts.bars, labels, days, records, number,
         ),
-        _figure(
+        _of_durations(
             "Duration per day",
             f"{duration(work)} of work in {number(sum(activity.runs))} runs, of which"
             f" {number(sum(activity.runs_failed))} failed.{dropped}",
-            charts.bars, labels, days, seconds, duration,
+            labels, days, seconds,
         ),
         _figure(
             "Throughput per day",
@@ -77,11 +94,11 @@ def of_runs(runs: Sequence[Mapping[str, Any]]) -> list[Figure]:
     moments = [f"{run['start_time']:%Y-%m-%d %H:%M:%S}" for run in runs]
     last = runs[-1]
     return [
-        _figure(
+        _of_durations(
             "Duration of its runs",
             f"{duration(last['seconds'])} this time; the longest of {len(runs)}"
             f" runs took {duration(max(run['seconds'] or 0 for run in runs))}.",
-            charts.bars, labels, moments, {"duration": [run["seconds"] for run in runs]}, duration,
+            labels, moments, {"duration": [run["seconds"] for run in runs]},
             first="Started (UTC)",
         ),
         _figure(
@@ -105,6 +122,29 @@ def _largest(
     return {name: series[name] for name in kept}, text
 
 
+def _of_durations(
+    title: str,
+    summary: str,
+    labels: Sequence[str],
+    moments: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    *,
+    first: str = _DAY,
+) -> Figure:
+    """Draw in the unit that gives round numbers at the axis; the table has minutes and seconds."""
+    longest = sum(max((value or 0 for value in values), default=0) for values in series.values())
+    size, unit = next((one for one in _UNITS if longest >= 2 * one[0]), _UNITS[-1])
+
+    def draw(title: str, labels: Sequence[str], series: Mapping[str, Any], _: Any) -> Markup:
+        scaled = {
+            name: [None if value is None else value / size for value in values]
+            for name, values in series.items()
+        }
+        return charts.bars(title, labels, scaled, unit)
+
+    return _figure(title, summary, draw, labels, moments, series, duration, first=first)
+
+
 def _figure(
     title: str,
     summary: str,
@@ -114,7 +154,7 @@ def _figure(
     series: Mapping[str, Sequence[float | None]],
     written: Callable[[float | None], str],
     *,
-    first: str = "Day (UTC)",
+    first: str = _DAY,
 ) -> Figure:
     columns = list(series.values())
     rows = [

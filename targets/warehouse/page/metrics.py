@@ -13,15 +13,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from psycopg2 import sql
 
-from warehouse import health
 from warehouse.history import History
 from warehouse.runs import rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+    from warehouse.health import Health, StreamHealth
     from warehouse.page.database import Database
 
 __all__ = ["CONTENT_TYPE_LATEST", "exposition"]
@@ -45,13 +45,13 @@ FROM {table} WHERE id = ANY (%s)
 class _Warehouse(Collector):
     """One look at the database."""
 
-    def __init__(self, database: Database, expected_hours: Mapping[str, float] | None) -> None:
-        self.database, self.expected_hours = database, expected_hours
+    def __init__(self, database: Database, examine: Callable[[Cursor], Health]) -> None:
+        self.database, self.examine = database, examine
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         schema = self.database.schema
         with self.database.reading() as cursor:
-            found = health.examine(cursor, schema, expected_hours=self.expected_hours)
+            found = self.examine(cursor)
             yield from _of_health(found)
             if History(schema).exists(cursor):
                 yield from _of_history(cursor, schema, found)
@@ -60,18 +60,18 @@ class _Warehouse(Collector):
         return []  # so that registering does not ask the database
 
 
-def exposition(database: Database, expected_hours: Mapping[str, float] | None) -> bytes:
+def exposition(database: Database, examine: Callable[[Cursor], Health]) -> bytes:
     """Return the metrics in Prometheus' text form.
 
     Raises:
         Unreadable: The database does not answer.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Warehouse(database, expected_hours))
+    registry.register(_Warehouse(database, examine))
     return generate_latest(registry)
 
 
-def _of_health(found: health.Health) -> Iterator[GaugeMetricFamily]:
+def _of_health(found: Health) -> Iterator[GaugeMetricFamily]:
     whole = _gauge("healthy", "1 if nothing is wrong with any pipeline, else 0", ())
     whole.add_metric((), found.ok)
     yield whole
@@ -80,7 +80,7 @@ def _of_health(found: health.Health) -> Iterator[GaugeMetricFamily]:
     for crm in found.crms:
         crms.add_metric((crm,), crm not in ill)
     yield crms
-    streams: dict[str, tuple[str, Callable[[health.StreamHealth], float]]] = {
+    streams: dict[str, tuple[str, Callable[[StreamHealth], float]]] = {
         "stream_healthy": ("1 if nothing is wrong with the stream", lambda stream: stream.ok),
         "running": ("Runs under way", lambda stream: stream.running),
         "stuck": ("Runs that say so but do not get on", lambda stream: len(stream.stuck)),
@@ -102,7 +102,7 @@ def _of_health(found: health.Health) -> Iterator[GaugeMetricFamily]:
     yield success
 
 
-def _of_history(cursor: Cursor, schema: str, found: health.Health) -> Iterator[GaugeMetricFamily]:
+def _of_history(cursor: Cursor, schema: str, found: Health) -> Iterator[GaugeMetricFamily]:
     table = History(schema).table
     runs = _gauge("runs", "Runs in sync_history, by status", (*_STREAM, "status"))
     cursor.execute(sql.SQL(_RUNS).format(table=table))

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from warehouse.command import Refusal, Warehouse
+from warehouse.expectation import configured, hours_of_variables
+from warehouse.health import examine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812
+
+    from warehouse.health import Health
     from warehouse.page.views import Views
 
 __all__ = ["open_views"]
@@ -33,7 +40,26 @@ def open_views(warehouse: Warehouse) -> Views:
     shown = warehouse.variables.get("WAREHOUSE_PAGE_RECORDS", "").strip().lower()
     if shown not in _YES | _NO:
         raise Refusal("WAREHOUSE_PAGE_RECORDS is true or false.")
-    return Views(Database(_url(warehouse), warehouse.history_schema), shows_records=shown in _YES)
+    database = Database(_url(warehouse), warehouse.history_schema)
+    return Views(database, _examiner(warehouse), shows_records=shown in _YES)
+
+
+def _examiner(warehouse: Warehouse) -> Callable[[Cursor], Health]:
+    """Return what judges the pipelines, by the same as `warehouse health`."""
+    schema = warehouse.history_schema
+    try:
+        hours = hours_of_variables(warehouse.variables)
+    except ValueError as error:
+        raise Refusal(str(error)) from None
+
+    def examined(cursor: Cursor) -> Health:
+        try:
+            wanted = configured(cursor, schema, warehouse.project, warehouse.variables)
+        except Refusal:  # meltano.yml is being edited: the commands say so, the page goes on
+            wanted = set()
+        return examine(cursor, schema, expected_hours=hours, configured=wanted)
+
+    return examined
 
 
 def _url(warehouse: Warehouse) -> str:

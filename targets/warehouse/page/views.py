@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from warehouse import health, runs
+from warehouse import runs
 from warehouse.history import History
 from warehouse.observations import running
 from warehouse.page import figures, freshness, metrics, queries, refused, texts
 from warehouse.page.filters import PERIODS, STATUSES, Filters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
+    from warehouse.health import Health
     from warehouse.page.database import Database
 
 __all__ = ["STATIC", "Missing", "Views"]
@@ -46,20 +47,20 @@ class Views:
     def __init__(
         self,
         database: Database,
+        examine: Callable[[Cursor], Health],
         *,
         shows_records: bool = False,
-        expected_hours: Mapping[str, float] | None = None,
     ) -> None:
         """Read nothing yet.
 
         Args:
             database: See the attribute.
+            examine: Judges the pipelines, as `warehouse health` does.
             shows_records: See the attribute.
-            expected_hours: See `warehouse.health.examine`.
         """
         self.database, self.shows_records = database, shows_records
         self.schema = database.schema
-        self._expected_hours = expected_hours
+        self._examine = examine
         self._environment = Environment(
             loader=PackageLoader("warehouse.page"),
             autoescape=select_autoescape(default=True),
@@ -206,7 +207,7 @@ class Views:
 
     def metrics(self) -> bytes:
         """Return the metrics for Prometheus."""
-        return metrics.exposition(self.database, self._expected_hours)
+        return metrics.exposition(self.database, self._examine)
 
     def error(self, title: str, sentence: str) -> str:
         """Return a page that says what went wrong; reads nothing."""
@@ -216,7 +217,7 @@ class Views:
     # What several of them show
 
     def _all(self, cursor: Cursor, latest: int) -> dict[str, Any]:
-        health_now = health.examine(cursor, self.schema, expected_hours=self._expected_hours)
+        health_now = self._examine(cursor)
         return {
             "now": health_now.at,
             "running": self._running(cursor),

@@ -461,3 +461,23 @@ def test_a_report_can_go_to_standard_output_or_a_file(command, warehouse_url, tm
     failed = command("report", "--output", str(tmp_path / "no" / "such.html"))
     assert failed.exit_code == 3
     assert failed.output.endswith("such.html cannot be written: No such file or directory.\n")
+
+
+def test_health_is_judged_as_by_warehouse_health(warehouse_url, tmp_path):
+    project = {
+        "MELTANO_PROJECT_ROOT": str(tmp_path),
+        "TAP_ARRIVY_API_KEY": "set",
+        "WAREHOUSE_EXPECTED_HOURS": "hubspot=1 999",
+    }
+    plugins = "plugins:\n  extractors:\n  - name: tap-arrivy\n  - name: tap-five9\n"
+    (tmp_path / "meltano.yml").write_text(plugins)
+    with page_site.served(warehouse_url, **project) as address:
+        seen = text(requests.get(address, timeout=10).text)
+        assert "arrivy ✕ never run arrivy is configured but has never run." in seen
+        assert "five9" not in seen
+        assert re.search(r"hubspot contacts last succeeded 3\.\d hours ago; .*within 1\.0 hours", seen)
+        (tmp_path / "meltano.yml").write_text("plugins: [")
+        time.sleep(KEPT)
+        assert requests.get(address, timeout=10).status_code == 200
+    with page_site.process("serve", WAREHOUSE_EXPECTED_HOURS="soon") as refused:
+        assert "WAREHOUSE_EXPECTED_HOURS: 'soon' is not" in refused.communicate(timeout=20)[1]
