@@ -167,7 +167,7 @@ def show(warehouse: Warehouse, number: int, *, with_record: bool, as_json: bool)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in row.items():
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
         table.add_row(name, Text("" if value is None else text))
     console().print(table)
 
