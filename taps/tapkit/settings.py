@@ -87,7 +87,7 @@ def common_settings(
         ),
         th.Property(
             "retry_delay",
-            th.NumberType(minimum=0),
+            th.IntegerType(minimum=0),  # Meltano fails to print decimal ones of the environment
             default=0,
             title="Retry delay (seconds)",
             description="Wait at least so long before a try again, beside the growing waits.",
