@@ -138,7 +138,8 @@ class Mail:
                 f"{SMTP} is not the address of a mail server; write"
                 " smtp://user:password@host:587, or smtps:// for TLS from the start."
             )
-        said = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        query = parts.query.replace("+", "%2B")  # as in me+crm@example.com
+        said = {name: values[-1] for name, values in parse_qs(query).items()}
         sender = said.get("from", sender)
         people = [one.strip() for one in (said.get("to", recipients) or "").split(",")]
         if not sender or not any(people):

@@ -249,6 +249,19 @@ def test_what_nobody_heard_of_need_not_be_taken_back(plant, command, slack, wh):
     assert slack.new() == []
 
 
+def test_an_end_that_was_not_taken_is_told_at_the_next_call(plant, command, slack, wh):
+    plant("failed", 1)
+    command("health", "--notify")
+    assert len(slack.new()) == 1
+    wh.query("UPDATE sync_history SET status = 'success'")
+    slack.answer = 500
+    assert command("health", "--notify").exit_code == 3
+    slack.answer = 200
+    for heard in (1, 0):
+        assert command("health", "--notify").exit_code == 0
+        assert len(slack.new()) == heard
+
+
 def test_two_calls_at_once_tell_it_once(plant, slack, wh):
     plant("failed", 1)
     slack.pause = 0.5
@@ -353,8 +366,8 @@ def test_wrong_settings_are_named(command, monkeypatch, tmp_path, variables, sai
 
 
 def test_ports_have_their_usual_numbers():
-    both = {"WAREHOUSE_ALERT_SMTP": "smtps://mail?from=a&to=b,c",
+    both = {"WAREHOUSE_ALERT_SMTP": "smtps://mail?from=a%20b&to=b+crm,c",
             "WAREHOUSE_ALERT_WEBHOOK": "https://h/x"}  # fmt: skip
-    assert channels(both) == [Webhook("https://h/x"), Mail("mail", 465, "a", ("b", "c"),
+    assert channels(both) == [Webhook("https://h/x"), Mail("mail", 465, "a b", ("b+crm", "c"),
                                                          encryption="tls")]  # fmt: skip
     assert Mail.of("smtp://mail", "a", "b").port == 587
