@@ -7,7 +7,9 @@ what the loader writes for itself is not compared.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from psycopg2 import sql
@@ -173,8 +175,8 @@ def compare(
     )
     found.counts = dict(cursor.fetchall())
     cursor.execute(
-        "SELECT kind, key, columns, changed, count, old, new FROM (SELECT *, row_number() OVER"
-        " (PARTITION BY changed, kind ORDER BY key::text) AS place FROM verified) AS numbered"
+        "SELECT kind, key, columns, changed, count, old::text, new::text"
+        " FROM (SELECT *, row_number() OVER (PARTITION BY changed, kind ORDER BY key::text) AS place FROM verified) AS numbered"
         " WHERE %(most)s IS NULL OR place <= %(most)s ORDER BY changed, kind, key::text",
         {"most": most},
     )
@@ -194,10 +196,13 @@ def compare(
 
 
 def _values(
-    kind: Kind, columns: Iterable[str] | None, old: dict[str, Any], new: dict[str, Any]
+    kind: Kind, columns: Iterable[str] | None, old_text: str | None, new_text: str | None
 ) -> dict[str, Any]:
+    # Two numbers that differ shall be seen to differ, in whichever digit.
+    old, new = (json.loads(text or "{}", parse_float=Decimal) for text in (old_text, new_text))
     if kind != "different":
-        return new if kind == "missing" else old
+        found: dict[str, Any] = new if kind == "missing" else old
+        return found
     return {name: {"table": old.get(name), "source": new.get(name)} for name in columns or ()}
 
 

@@ -104,6 +104,11 @@ def replay(
             }
             messages = _messages(connection, rejects, some, origins, outcome)
             _load(config, messages, [row["id"] for row in some], outcome)
+        if outcome.unreached:  # or settled, by a loader that could not say so any more
+            with connection.cursor() as cursor:
+                left = {row["id"] for row in find(cursor, rejects, Filter(ids=outcome.unreached))}
+            outcome.gone += sorted({*outcome.unreached} - left)
+            outcome.unreached = sorted(left)
     return outcome
 
 

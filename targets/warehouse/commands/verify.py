@@ -132,7 +132,7 @@ def _lines(result: Verification) -> Iterator[str]:
         if one.columns:
             line += f": {', '.join(one.columns)}"
         if one.values:
-            line += f": {json.dumps(one.values, ensure_ascii=False)}"
+            line += f": {json.dumps(one.values, default=str, ensure_ascii=False)}"
         yield line
     if result.found:
         named = sum(one.count for one in result.found.differences)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import datetime, timezone
+from decimal import Decimal
 
 import psycopg2
 import pytest
@@ -187,6 +188,17 @@ def test_columns_follow_their_properties(wh, both, differences, messages):
     assert differences().differences == [
         Difference("different", {"id": 1}, ["fir_st_s", "added"], changed=False)
     ]
+
+
+def test_values_are_told_with_all_their_digits(wh, differences):
+    for schema, value in (("crm", "0.10000000000000000001"), ("scratch", "0.1")):
+        wh.query(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.s"
+                 " (id int PRIMARY KEY, v numeric, sync_updated_at timestamptz)")  # fmt: skip
+        wh.query(f"INSERT INTO {schema}.s VALUES (1, {value})")
+    (one,) = differences(values=True).differences
+    assert one.values == {
+        "v": {"table": Decimal("0.10000000000000000001"), "source": Decimal("0.1")}
+    }  # fmt: skip
 
 
 def test_many_columns(wh, both, differences):
