@@ -14,8 +14,9 @@ from rich.text import Text
 from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
 from warehouse.configuration import ALL, COLUMNS, Configuration, Row, text_of
 from warehouse.configuration_check import all_problems, problems
-from warehouse.crms import crms, tap_of, tap_settings
+from warehouse.crms import crms, environment_name, tap_of, tap_settings
 from warehouse.handover import settings_of
+from warehouse.presets import ENVIRONMENTS, preset
 from warehouse.schedules import FILE, carry, others
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def show(warehouse: Warehouse, crm: str | None, stream: str | None, *, as_json: 
     if crm is None:
         with warehouse.connect() as connection:
             rows = Configuration(connection, warehouse.history_schema).rows()
-        _show_rows(warehouse, rows, as_json=as_json)
+        none = "Nothing is configured; all is as meltano.yml says."
+        _show_rows(warehouse, rows, as_json=as_json, none=none)
         return
     values = settings_of(warehouse, crm, (stream,) if stream else ())
     schema = tap_settings(tap_of(warehouse.project, crm))
@@ -136,6 +138,39 @@ def unset(warehouse: Warehouse, crm: str, names: tuple[str, ...], *, as_json: bo
     else:
         click.echo(f"{row.name}: {what} is unset." if changed else f"{row.name} has no row.")
     sys.exit(0 if changed else 1)
+
+
+@command.command()
+@click.argument("named", metavar="[CRM]...", nargs=-1)
+@click.option(
+    "--environment",
+    type=click.Choice(ENVIRONMENTS),
+    help="Whose usual values. Default: Meltano's environment.",
+)
+@json_option
+@pass_warehouse
+def init(
+    warehouse: Warehouse, named: tuple[str, ...], environment: str | None, *, as_json: bool
+) -> None:
+    """Give each CRM that has no row its first one, with what is usual in the environment.
+
+    development: small batches, few tries, no schedule. staging: once a night. production: each
+    hour, each CRM at a minute of its own. `config apply` carries the schedules into Meltano.
+
+    Example: warehouse config init --environment production
+    """
+    taps = {crm: tap_of(warehouse.project, crm) for crm in named} or crms(warehouse.project)
+    chosen = environment or environment_name(warehouse)
+    if chosen not in ENVIRONMENTS:
+        raise click.UsageError(f"Name the environment: {', '.join(ENVIRONMENTS)}.")
+    with warehouse.connect() as connection:
+        table = Configuration(connection, warehouse.history_schema)
+        there = {row.crm_source for row in table.rows() if row.sync_type == ALL}
+        made = [preset(chosen, crm, tap_settings(tap)) for crm, tap in taps.items()
+                if crm not in there]  # fmt: skip
+        for row in made:
+            table.put(row)
+    _show_rows(warehouse, made, as_json=as_json, none="Every CRM has a row already.")
 
 
 @command.command()
@@ -250,7 +285,7 @@ def _without(row: Row, names: tuple[str, ...]) -> Row:
     return replace(row, **{"api_settings": kept, **columns})
 
 
-def _show_rows(warehouse: Warehouse, rows: list[Row], *, as_json: bool) -> None:
+def _show_rows(warehouse: Warehouse, rows: list[Row], *, as_json: bool, none: str) -> None:
     """Print the table's rows, without secrets that somebody wrote there by hand."""
     taps = crms(warehouse.project)
     hidden = {
@@ -270,7 +305,7 @@ def _show_rows(warehouse: Warehouse, rows: list[Row], *, as_json: bool) -> None:
     if as_json:
         emit(*map(asdict, shown))
     elif not shown:
-        click.echo("Nothing is configured; all is as meltano.yml says.")
+        click.echo(none)
     else:
         table = _table("CRM", "stream", *COLUMNS, title="sync_configuration")
         for row in shown:

@@ -364,3 +364,29 @@ def test_a_project_that_lacks_something_for_schedules_is_told(
 )
 def test_which_schedules_there_are(text: str, fits: bool) -> None:  # noqa: FBT001
     assert is_cron(text) is fits
+
+
+def test_first_rows_are_what_is_usual_in_an_environment(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(*arguments: str) -> list[tuple[Any, ...]]:
+        names = ("crm_source", "batch_size", "retry_count", "schedule_enabled", "schedule_cron")
+        found = map(json.loads, done("init", "--json", *arguments).splitlines())
+        return [tuple(row[name] for name in names) for row in found]
+
+    assert rows() == [
+        ("files", None, 2, False, None),
+        ("foreign", None, None, False, None),
+        ("hubspot", 100, 2, False, None),
+    ]
+    assert done("init") == "Every CRM has a row already.\n"
+    done("unset", "hubspot")
+    monkeypatch.setenv("MELTANO_ENVIRONMENT", "production")
+    assert rows() == [("hubspot", None, None, True, "0 * * * *")]
+    done("unset", "hubspot")
+    assert rows("hubspot", "--environment", "staging") == [
+        ("hubspot", None, None, True, "0 3 * * *")
+    ]
+    assert done("validate") == "All is well.\n"
+    monkeypatch.setenv("MELTANO_ENVIRONMENT", "elsewhere")
+    assert call("init").exit_code == 2
