@@ -111,7 +111,8 @@ class StreamHealth:
 
     def is_overdue(self, now: datetime) -> bool:
         """Tell whether its data is older than expected."""
-        if self.expected_hours is None or self.retired:
+        is_first = self.last_success is None and self.running > len(self.stuck)
+        if self.expected_hours is None or self.retired or is_first:
             return False
         return self.newest < now - timedelta(hours=self.expected_hours)
 

@@ -151,6 +151,16 @@ def test_a_stream_that_never_succeeded_is_late_since_it_was_last_tried(plant, pr
     ]  # fmt: skip
 
 
+def test_a_first_run_may_take_its_time(wh, plant, problems):
+    number = plant("running", 0, performance_metrics={"duration_seconds": 3 * 3600})
+    wh.query("UPDATE sync_history SET start_time = now() - interval '3 hours'")
+    with closing(psycopg2.connect(wh.url)) as connection, connection.cursor() as cursor:
+        History().lock(cursor, number)
+        assert problems(expected_hours={"*": 1}) == []
+    wh.wait_for(lambda: problems(expected_hours={"*": 1}))
+    assert [p[0] for p in problems(expected_hours={"*": 1})] == ["overdue", "stuck"]
+
+
 def test_a_stream_that_is_not_read_any_more_is_not_late(plant, problems):
     plant("success", 1)
     plant("success", 24 * 30, sync_type="deals")
