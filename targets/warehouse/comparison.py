@@ -176,7 +176,8 @@ def compare(
     found.counts = dict(cursor.fetchall())
     cursor.execute(
         "SELECT kind, key, columns, changed, count, old::text, new::text"
-        " FROM (SELECT *, row_number() OVER (PARTITION BY changed, kind ORDER BY key::text) AS place FROM verified) AS numbered"
+        " FROM (SELECT *, row_number() OVER (PARTITION BY changed, kind ORDER BY key::text)"
+        " AS place FROM verified) AS numbered"
         " WHERE %(most)s IS NULL OR place <= %(most)s ORDER BY changed, kind, key::text",
         {"most": most},
     )
