@@ -20,7 +20,7 @@ from warehouse.page.filters import BadFilter, Filters
 from warehouse.page.views import STATIC, Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Hashable
 
     from starlette.requests import Request
 
@@ -73,35 +73,34 @@ class _Page:
         self.views = views
         self.cache: Cache[bytes] = Cache(KEPT)
 
-    async def _show(self, request: Request, view: Callable[[], str]) -> Response:
-        """Answer with a view's HTML; the same address within `KEPT` is not worked out again."""
-        body = await self.cache.get((request.url.path, request.url.query), lambda: view().encode())
-        return HTMLResponse(body)
+    async def _show(self, view: Callable[..., str], *asked: Hashable) -> Response:
+        """Answer with a view's HTML; what is asked twice within `KEPT` is worked out once."""
+        make = partial(view, *asked)
+        return HTMLResponse(await self.cache.get((view.__name__, *asked), lambda: make().encode()))
 
     async def overview(self, request: Request) -> Response:
-        refresh = "refresh" in request.query_params
-        return await self._show(request, partial(self.views.overview, refresh=refresh))
+        return await self._show(self.views.overview, "refresh" in request.query_params)
 
-    async def running(self, request: Request) -> Response:
-        return await self._show(request, self.views.running)
+    async def running(self, _: Request) -> Response:
+        return await self._show(self.views.running)
 
     async def runs(self, request: Request) -> Response:
-        return await self._show(request, partial(self.views.runs, _filters(request)))
+        return await self._show(self.views.runs, Filters.of(request.query_params))
 
     async def run(self, request: Request) -> Response:
-        return await self._show(request, partial(self.views.run, _id(request)))
+        return await self._show(self.views.run, _id(request))
 
     async def activity(self, request: Request) -> Response:
-        return await self._show(request, partial(self.views.activity, _filters(request)))
+        return await self._show(self.views.activity, Filters.of(request.query_params))
 
     async def rejects(self, request: Request) -> Response:
-        return await self._show(request, partial(self.views.rejects, _filters(request)))
+        return await self._show(self.views.rejects, Filters.of(request.query_params))
 
     async def reject(self, request: Request) -> Response:
-        return await self._show(request, partial(self.views.reject, _id(request)))
+        return await self._show(self.views.reject, _id(request))
 
-    async def tables(self, request: Request) -> Response:
-        return await self._show(request, self.views.tables)
+    async def tables(self, _: Request) -> Response:
+        return await self._show(self.views.tables)
 
     async def metrics(self, _: Request) -> Response:
         body = await self.cache.get("metrics", self.views.metrics)
@@ -134,10 +133,6 @@ class _Page:
 
     async def failure(self, _: Request, __: Exception) -> Response:
         return self._error(500, "This did not work", "The log of warehouse serve says why.")
-
-
-def _filters(request: Request) -> Filters:
-    return Filters.of(request.query_params)
 
 
 def _id(request: Request) -> int:

@@ -57,7 +57,7 @@ def lines(
     return _drawn("Line", title, tuple(labels), values, written)
 
 
-@lru_cache(maxsize=64)  # the same is drawn again and again, and drawing is what costs most
+@lru_cache(maxsize=512)  # the same is drawn again and again, and drawing is what costs most
 def _drawn(
     kind: str,
     title: str,

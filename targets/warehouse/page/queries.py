@@ -32,7 +32,8 @@ WITH RECURSIVE found AS (
 """Gives ``found``, the streams that have run; goes before a query of it."""
 _EACH: Final = "SELECT * FROM found"
 
-# Day by day through the index, so that nothing is sorted.
+# Day by day through the index, so that nothing is sorted. A run under way counts up to its last
+# commit, as its records do.
 _ACTIVITY: Final = """
 SELECT day, found.*
 FROM generate_series(
@@ -42,7 +43,8 @@ LEFT JOIN LATERAL (
     SELECT {by} AS name, count(*) AS runs, count(*) FILTER (WHERE status = 'failed') AS runs_failed,
         sum(records_processed) AS processed, sum(records_created) AS created,
         sum(records_updated) AS updated, sum(records_failed) AS failed,
-        sum(extract(epoch FROM coalesce(end_time, now()) - start_time)::float8) AS seconds
+        sum(coalesce(extract(epoch FROM end_time - start_time)::float8,
+            (performance_metrics ->> 'duration_seconds')::float8, 0)) AS seconds
     FROM {table} WHERE start_time >= day AND start_time < day + interval '1 day'
         AND (%(crm)s IS NULL OR crm_source = %(crm)s)
     GROUP BY 1
@@ -156,7 +158,7 @@ def neighbours(cursor: Cursor, schema: str, run: Mapping[str, Any]) -> list[dict
             " (performance_metrics ->> 'duration_seconds')::float8 AS seconds,"
             " (performance_metrics ->> 'records_per_second')::float8 AS rate FROM {}"
             " WHERE (crm_source, sync_type) = (%(crm_source)s, %(sync_type)s)"
-            " AND start_time <= %(start_time)s ORDER BY start_time DESC, id DESC LIMIT 30"
+            " AND start_time <= %(start_time)s ORDER BY start_time DESC, id DESC LIMIT 20"
         ).format(History(schema).table),
         run,
     )

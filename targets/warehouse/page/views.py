@@ -80,7 +80,7 @@ class Views:
 
     # Addresses
 
-    def overview(self, *, refresh: bool = False) -> str:
+    def overview(self, refresh: bool = False) -> str:  # noqa: FBT001, FBT002 - as in the address
         """Return everything at a glance.
 
         Args:
