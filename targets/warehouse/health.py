@@ -226,7 +226,7 @@ def _retire(streams: Iterable[StreamHealth]) -> None:
 
 def _never_run(streams: Iterable[StreamHealth], wanted: Collection[str]) -> Iterator[Problem]:
     for crm in sorted({*wanted} - {stream.crm_source for stream in streams}):
-        yield Problem("never_run", crm, None, f"{crm} is configured but has never run.")
+        yield Problem("never_run", crm, None, f"{crm} has never run.")
 
 
 def _overdue(streams: Iterable[StreamHealth], now: datetime) -> Iterator[Problem]:
