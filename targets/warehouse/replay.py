@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from psycopg2 import sql
 
-from warehouse import meltano
+from warehouse import crms, meltano
 from warehouse.command import Refusal
 from warehouse.refusals import Filter, find
 from warehouse.rejects import Rejects
@@ -149,8 +149,8 @@ def _current_settings(warehouse: Warehouse) -> Mapping[str, Any] | None:
     """Return the loader's settings in the project's meltano.yml, or None where Meltano has none."""
     if not (warehouse.project / "meltano.yml").exists():
         return None
-    name = warehouse.variables.get("MELTANO_ENVIRONMENT")
-    options = [f"--environment={name}"] if name else []
+    name = crms.environment_name(warehouse)
+    options = [f"--environment={name}"] if name else []  # or what holds in it would not count
     with suppress(Refusal, ValueError):  # without Meltano those that were kept have to do
         said = meltano.run(
             warehouse,

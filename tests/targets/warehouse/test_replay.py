@@ -145,7 +145,9 @@ def test_the_projects_policies_count(wh, messages, replay, tmp_path):
         "version: 1\nsend_anonymous_usage_stats: false\nplugins:\n  loaders:\n"
         "  - name: target-warehouse\n    namespace: target_warehouse\n"
         "    executable: target-warehouse\n    settings:\n    - name: validate_records\n"
-        "      kind: boolean\n    config:\n      validate_records: false\n"
+        "      kind: boolean\ndefault_environment: dev\nenvironments:\n- name: dev\n  config:\n"
+        "    plugins:\n      loaders:\n      - name: target-warehouse\n        config:\n"
+        "          validate_records: false\n"
     )
     assert replay()["passed"] == [1]
     assert wh.table("s") == [{"id": 1, "amount": None}]
