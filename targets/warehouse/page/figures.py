@@ -90,7 +90,8 @@ def of_activity(activity: Activity) -> list[Figure]:
 
 def of_runs(runs: Sequence[Mapping[str, Any]]) -> list[Figure]:
     """Return duration and throughput of one stream's runs, the oldest first."""
-    labels = [f"{run['start_time']:%d %b %H:%M}" for run in runs]
+    days = {run["start_time"].date() for run in runs}
+    labels = [f"{run['start_time']:{'%d %b' if len(days) > 1 else '%H:%M'}}" for run in runs]
     moments = [f"{run['start_time']:%Y-%m-%d %H:%M:%S}" for run in runs]
     last = runs[-1]
     return [

@@ -40,23 +40,23 @@ SELECT nspname AS schema, relname AS name, nullif(reltuples, -1)::bigint AS rows
 FROM marked ORDER BY 1, 2
 """
 
-# From the newest run back, which for a stream that still runs is a step or two of an index.
-_RUNS: Final = """
-SELECT found.*, succeeded.at AS succeeded, changed.at AS changed
+# From the newest run back, which for a stream that is read well is a step or two of an index.
+_SUCCEEDED: Final = """
+SELECT found.*, succeeded.*
 FROM found
 LEFT JOIN LATERAL (
-    SELECT end_time AS at FROM {table} AS run
+    SELECT end_time AS succeeded, configuration -> 'table' AS place FROM {table} AS run
     WHERE (run.crm_source, run.sync_type) = (found.crm_source, found.sync_type)
-        AND status = 'success'
+        AND status = 'success' AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
     ORDER BY start_time DESC LIMIT 1
 ) AS succeeded ON true
-LEFT JOIN LATERAL (
-    SELECT coalesce(end_time, start_time) AS at FROM {table} AS run
-    WHERE (run.crm_source, run.sync_type) = (found.crm_source, found.sync_type)
-        AND (records_created + records_updated > 0
-            OR performance_metrics ->> 'records_deleted' <> '0')
-    ORDER BY start_time DESC LIMIT 1
-) AS changed ON true
+"""
+
+_CHANGED: Final = """
+SELECT coalesce(end_time, start_time) AS changed FROM {table}
+WHERE (crm_source, sync_type) = (%s, %s)
+    AND (records_created + records_updated > 0 OR performance_metrics ->> 'records_deleted' <> '0')
+ORDER BY start_time DESC LIMIT 1
 """
 
 
@@ -71,27 +71,34 @@ def tables(cursor: Cursor, schema: str) -> list[dict[str, Any]]:
     cursor.execute(_TABLES)
     found = rows(cursor)
     history = History(schema)
-    known: dict[tuple[str, str], dict[str, Any]] = {}
-    if history.exists(cursor):
-        cursor.execute(sql.SQL(STREAMS + _RUNS).format(table=history.table))
-        known = {(row["crm_source"], row["sync_type"]): row for row in rows(cursor)}
+    known = _succeeded(cursor, history) if history.exists(cursor) else {}
     exact = _exact(cursor, found)
     for row in found:
-        run = _run_of(known, row["schema"], row["name"]) or {}
-        counted = exact.get((row["schema"], row["name"]), {})
-        row.update({name: run.get(name) for name in ("crm_source", "succeeded", "changed")})
-        row.update(counted, exact=bool(counted))
+        name = row["schema"], row["name"]
+        run = known.get(name)
+        row.update(succeeded=run and run["succeeded"], changed=None, exact=name in exact)
+        if name in exact:
+            row.update(exact[name])
+        elif run:
+            cursor.execute(
+                sql.SQL(_CHANGED).format(table=history.table), (run["crm_source"], run["sync_type"])
+            )
+            row.update(*rows(cursor))
     return found
 
 
-def _run_of(
-    known: Mapping[tuple[str, str], dict[str, Any]], schema: str, table: str
-) -> dict[str, Any] | None:
-    """Return what is known of a table's stream; in a schema of another name if it is the only."""
-    if (schema, table) in known:
-        return known[schema, table]
-    alike = [row for (_, stream), row in known.items() if stream == table]
-    return alike[0] if len(alike) == 1 else None
+def _succeeded(cursor: Cursor, history: History) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return table → its stream and last success.
+
+    The table is what the run says that it wrote; runs of earlier versions do not, and wrote to
+    their CRM's schema.
+    """
+    cursor.execute(sql.SQL(STREAMS + _SUCCEEDED).format(table=history.table))
+    known = {}
+    for row in rows(cursor):
+        place = row["place"] or {"schema": row["crm_source"], "name": row["sync_type"]}
+        known[place["schema"], place["name"]] = row
+    return known
 
 
 def _exact(

@@ -21,6 +21,7 @@ from markupsafe import escape
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.engine import make_url
 from warehouse.cli import main
+from warehouse.page import freshness
 from warehouse.page.access import AccessError, Credentials, is_loopback
 from warehouse.page.app import KEPT
 from warehouse.page.database import Database, Unreadable
@@ -406,6 +407,36 @@ def test_tables_that_are_locked_are_not_waited_for(page, warehouse_url):
         assert rows(html, "Tables of the warehouse")[0][0::3] == ["hubspot.contacts", "3 h ago"]
 
 
+def test_freshness_comes_from_the_table_or_where_it_is_large_from_the_history(
+    wh, messages, monkeypatch
+):
+    people = messages.schema("people", {"id": {"type": "integer"}})
+    records = [messages.record("people", id=number) for number in range(3)]
+    wh.load(people, *records, crm_source="hubspot", default_target_schema="elsewhere")
+    wh.load(people, *records, crm_source="hubspot", default_target_schema="elsewhere")
+    first, second = (row["end_time"] for row in wh.history())
+    (changed,) = {
+        row["sync_updated_at"] for row in wh.table("people", bookkeeping=True, schema="elsewhere")
+    }
+    about = {"schema": "elsewhere", "name": "people", "succeeded": second}
+
+    def found() -> list[dict[str, object]]:
+        database = Database(wh.url, "public")
+        try:
+            with database.reading() as cursor:
+                rows = freshness.tables(cursor, "public")
+        finally:
+            database.close()
+        return [{name: row[name] for name in row if name != "bytes"} for row in rows]
+
+    assert found() == [{**about, "rows": 3, "changed": changed, "exact": True}]
+    monkeypatch.setattr(freshness, "_LOOKED_INTO", -1)
+    wh.query("ANALYZE elsewhere.people")
+    assert found() == [{**about, "rows": 3, "changed": first, "exact": False}]
+    page_site.execute(wh.url, "DROP TABLE sync_history")
+    assert found() == [{**about, "rows": 3, "succeeded": None, "changed": None, "exact": False}]
+
+
 # The commands
 
 
@@ -475,7 +506,9 @@ def test_health_is_judged_as_by_warehouse_health(warehouse_url, tmp_path):
         seen = text(requests.get(address, timeout=10).text)
         assert "arrivy ✕ never run arrivy has never run." in seen
         assert "five9" not in seen
-        assert re.search(r"hubspot contacts last succeeded 3\.\d hours ago; .*within 1\.0 hours", seen)
+        assert re.search(
+            r"hubspot contacts last succeeded 3\.\d hours ago; .*within 1\.0 hours", seen
+        )
         (tmp_path / "meltano.yml").write_text("plugins: [")
         time.sleep(KEPT)
         assert requests.get(address, timeout=10).status_code == 200
