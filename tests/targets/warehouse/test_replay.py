@@ -47,7 +47,7 @@ def replay(command):
     return run
 
 
-def test_what_passes_leaves_the_table_and_counts(wh, refused, replay, messages):
+def test_what_passes_leaves_the_table_and_counts(wh, refused, replay, messages, command):
     refused(1, 2, 3)
     wh.query("UPDATE sync_rejects SET record = replace(record, '7.10', 'true') WHERE id = 2")
     dry = replay("--dry-run", code=1)
@@ -61,6 +61,8 @@ def test_what_passes_leaves_the_table_and_counts(wh, refused, replay, messages):
     run = wh.history()[1]
     assert (run["crm_source"], run["configuration"]["mode"]) == ("crm", "replay")
     assert run["error_message"] == "1 records were refused; see sync_rejects"
+    checked = command("check")
+    assert checked.exit_code == 0, checked.output
     assert wh.load(messages.schema("s", PROPERTIES), messages.record("s", id=1, amount=7.1)) == []
     assert wh.counts()[2] == ("s", "success", 0, 0, 1, 0, 0, 0)
 
@@ -117,6 +119,21 @@ def test_rows_go_where_they_would_have_gone(wh, refused, replay, monkeypatch):
     monkeypatch.setenv("TARGET_WAREHOUSE_DEFAULT_TARGET_SCHEMA", "wrong")
     assert replay()["passed"] == [1]
     assert wh.query("SELECT id FROM elsewhere.big_things") == [{"id": 1}]
+
+
+def test_maps_and_flattening_are_not_applied_again(wh, messages, replay):
+    """The record is kept as they left it, and its schema, too."""
+    nested = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    wh.load(messages.schema("s", {**PROPERTIES, "deep": nested}),
+            messages.record("s", id=1, amount="x", deep={"x": 5}),
+            messages.record("s", id=2, amount=3, deep={"x": 6}),
+            flattening_enabled=True, flattening_max_depth=2,
+            stream_maps={"s": {"__alias__": "t", "twice": "int(deep['x'] * 2)"}})  # fmt: skip
+    wh.query("UPDATE sync_rejects SET record = replace(record, '\"x\", ', '7, ')")
+    assert replay()["passed"] == [1]
+    first, second = wh.table("t")
+    assert first == {"id": 1, "amount": 7, "deep__x": 5, "twice": 10}
+    assert second == {"id": 2, "amount": 3, "deep__x": 6, "twice": 12}
 
 
 def test_overwrite_is_replayed_as_upsert(wh, refused, replay, messages):
