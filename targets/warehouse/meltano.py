@@ -77,10 +77,13 @@ def environment(
         "MELTANO_CLI_DISABLE_VERSION_CHECK": "true",
         "NO_COLOR": "1",
     }
-    url = warehouse.settings.get("sqlalchemy_url")
-    if url != warehouse.variables.get(f"{PREFIX}SQLALCHEMY_URL"):  # given on the command line
-        result |= {f"{PREFIX}{name.upper()}": "" for name in _ADDRESS}
-        result[f"{PREFIX}SQLALCHEMY_URL"] = str(url)
+    if url := warehouse.settings.get("sqlalchemy_url"):  # perhaps from the command line
+        displaced = {
+            f"{PREFIX}{name.upper()}" for name in _ADDRESS if name not in warehouse.settings
+        }
+        result |= dict.fromkeys(displaced & warehouse.variables.keys(), "")
+        if url != warehouse.variables.get(f"{PREFIX}SQLALCHEMY_URL"):
+            result[f"{PREFIX}SQLALCHEMY_URL"] = str(url)
     return result | (handover.environment(warehouse, crm, streams) if crm else {})
 
 

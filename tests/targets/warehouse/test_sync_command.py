@@ -111,14 +111,22 @@ def test_flags_become_settings_of_one_run(
         "TAP_HUBSPOT_PAGE_SIZE": "50",
         "TAP_HUBSPOT_SKIP_VALIDATION": "true",
         "TAP_HUBSPOT_START_DATE": "2026-11-01",
-        "TARGET_WAREHOUSE_DATABASE": "",
         "TARGET_WAREHOUSE_FORCE": "true",
+        "TARGET_WAREHOUSE_SQLALCHEMY_URL": wh.url,
+        "TARGET_WAREHOUSE_VALIDATE_RECORDS": "false",
+    }
+
+
+def test_a_database_on_the_command_line_takes_the_place_of_the_settings(
+    fake: Fake, wh: Any, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TARGET_WAREHOUSE_HOST", "elsewhere")
+    (fake.folder / ".env").write_text("TARGET_WAREHOUSE_USER=somebody\n")
+    assert command("sync", "hubspot").exit_code == 0
+    assert fake.settings == {
         "TARGET_WAREHOUSE_HOST": "",
-        "TARGET_WAREHOUSE_PASSWORD": "",
-        "TARGET_WAREHOUSE_PORT": "",
         "TARGET_WAREHOUSE_SQLALCHEMY_URL": wh.url,
         "TARGET_WAREHOUSE_USER": "",
-        "TARGET_WAREHOUSE_VALIDATE_RECORDS": "false",
     }
 
 
