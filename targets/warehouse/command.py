@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 import psycopg2
+import psycopg2.errors
 from dotenv import dotenv_values
 from rich.console import Console
 
@@ -93,14 +94,23 @@ class Warehouse:
         """Give a connection: one transaction, committed unless an exception leaves the block.
 
         Raises:
-            Refusal: The database cannot be reached.
+            Refusal: The database cannot be reached, is lost, or denies a right.
         """
         try:
             connection = psycopg2.connect(self.url)
         except psycopg2.OperationalError as error:
             raise Refusal(f"The warehouse cannot be reached: {error}") from None
-        with closing(connection), connection:
-            yield connection
+        try:
+            with closing(connection), connection:
+                yield connection
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise Refusal(f"The warehouse's role lacks a right: {_first_line(error)}") from None
+        except psycopg2.OperationalError as error:
+            raise Refusal(f"The warehouse's server gave up: {_first_line(error)}") from None
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    return str(error).strip().split("\n")[0]
 
 
 def _folder() -> Path:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import secrets
 import signal
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg2
 from psycopg2 import sql
 
 from warehouse import crms
@@ -146,7 +145,10 @@ def verify(
         read = _read(warehouse, scratch.name)
         if not read:
             words = "\n".join(sync.pipeline.last_words)
-            raise Refusal(f"Nothing of {crm} could be read; see {sync.pipeline.log}.\n{words}")
+            kept = f" The schema {scratch.name} is kept." if wanted.keep else ""
+            raise Refusal(
+                f"Nothing of {crm} could be read; see {sync.pipeline.log}.{kept}\n{words}"
+            )
         results = [
             _verified(warehouse, crm, run, scratch, wanted)
             for run in sorted(read, key=lambda run: str(run["sync_type"]))
@@ -166,27 +168,24 @@ def verify(
 def _scratch(warehouse: Warehouse, crm: str, *, keep: bool) -> Iterator[_Scratch]:
     """Give a schema of its own, which goes in the end; those that were left behind go first."""
     name = f"verify_{crm}_{secrets.token_hex(4)}"
-    with warehouse.connect() as connection:
-        pass  # a server that cannot be reached is said so
-    with closing(psycopg2.connect(warehouse.url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            _drop_abandoned(cursor)
-            cursor.execute(_LOCK, (name,))
-            cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-            _mark(cursor, name, _MARK)
-            cursor.execute("SELECT now()")
-            (started,) = cursor.fetchone() or (None,)
-            kept = False
-            try:
-                with _signals_raised():
-                    yield _Scratch(name, started)
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        _drop_abandoned(cursor)
+        cursor.execute(_LOCK, (name,))  # the session's, beyond this transaction
+        cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+        _mark(cursor, name, _MARK)
+        cursor.execute("SELECT now()")
+        (started,) = cursor.fetchone() or (None,)
+        connection.commit()
+        try:
+            with _signals_raised():
+                yield _Scratch(name, started)
+        finally:
+            # On another connection: that one may have been idle for hours, and lost.
+            with warehouse.connect() as other, other.cursor() as last:
                 if keep:
-                    _mark(cursor, name, f"{_MARK}, kept")
-                    kept = True
-            finally:
-                if not kept:
-                    _drop(cursor, name)
+                    _mark(last, name, f"{_MARK}, kept")
+                else:
+                    _drop(last, name)
 
 
 @contextmanager

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
+from sqlalchemy.engine import make_url
+from warehouse.cli import main
 from warehouse.refusals import reason
 
 PROPERTIES = {"id": {"type": "integer"}, "amount": {"type": ["number", "null"]},
@@ -145,6 +148,20 @@ def test_purge_asks_first(wh, command):
     nothing = command("rejects", "purge")
     assert (nothing.exit_code, "Say which" in nothing.output) == (2, True)
     assert len(wh.rejects()) == 5
+
+
+@pytest.mark.usefixtures("waiting")
+def test_a_missing_right_is_said(wh):
+    role = f"reader_{make_url(wh.url).database}"
+    wh.query(f"CREATE ROLE {role} LOGIN; GRANT SELECT ON sync_rejects TO {role}")
+    url = make_url(wh.url).set(username=role).render_as_string(hide_password=False)
+    arguments = ["--database", url, "rejects", "purge", "--all", "--yes"]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.output) == (
+        3,
+        "Error: The warehouse's role lacks a right: permission denied for table sync_rejects\n",
+    )
+    wh.query(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 @pytest.mark.parametrize(
