@@ -10,9 +10,9 @@ from jsonschema import Draft202012Validator
 from warehouse.command import Refusal
 from warehouse.configuration import ALL, TAP_SETTINGS, Configuration
 from warehouse.crms import crms, tap_settings
+from warehouse.entities import unknown_streams
 from warehouse.handover import settings_of
 from warehouse.schedules import is_cron
-from warehouse.sync import unknown_streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,25 +8,23 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from psycopg2 import sql
 from sqlalchemy.engine import make_url
 
 from warehouse import bookmarks, crms, handover, meltano
 from warehouse.command import PREFIX, Refusal, Warehouse
 from warehouse.configuration import ALL, text_of, variable
+from warehouse.entities import narrowed
 from warehouse.pipeline import LOG_CONFIG, Pipeline, new_log
-from warehouse.runs import has_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["SETTINGS", "Options", "Sync", "is_set_up", "prepared", "unknown_streams"]
+__all__ = ["SETTINGS", "Options", "Sync", "is_set_up", "prepared"]
 
 LOGS: Final = ".warehouse/logs"
 SETTINGS: Final = {
@@ -137,8 +135,8 @@ def prepared(
                     for name, it in options.of_target().items()}  # fmt: skip
     environment["MELTANO_RUN_ID"] = run_id  # as the flag; the loader sees only this
     if streams:
-        rules = crms.selected(warehouse, tap)
-        environment[variable(tap, "_select")] = json.dumps(_narrowed(rules, streams))
+        rules = narrowed(crms.selected(warehouse, tap), streams)
+        environment[variable(tap, "_select")] = json.dumps(rules)
     with TemporaryDirectory(prefix="warehouse-sync-") as folder:
         if options.dry_run:
             environment |= _apart(warehouse, crm, tap, Path(folder), full=options.full)
@@ -208,21 +206,6 @@ def _logging(options: Options) -> dict[str, Any]:
     return {**LOG_CONFIG, "loggers": {**LOG_CONFIG["loggers"], **debugging}}
 
 
-def _narrowed(rules: Sequence[str], streams: Sequence[str]) -> list[str]:
-    """Return what is selected of some streams, by the rules of which columns and which not."""
-    result = []
-    for stream in streams:
-        about = [
-            (rule.startswith("!"), *rule.lstrip("!").partition(".")[::2])
-            for rule in rules
-        ]  # fmt: skip
-        mine = [(no, columns) for no, name, columns in about if fnmatchcase(stream, name)]
-        if all(no for no, _ in mine):
-            mine = [(False, "*"), *((no, columns) for no, columns in mine if columns != "*")]
-        result += [f"{'!' if no else ''}{stream}.{columns}" for no, columns in mine]
-    return result
-
-
 def _apart(warehouse: Warehouse, crm: str, tap: str, folder: Path, *, full: bool) -> dict[str, str]:
     """Return a dry run's variables: Meltano reads the true bookmarks, but writes elsewhere.
 
@@ -238,36 +221,3 @@ def _apart(warehouse: Warehouse, crm: str, tap: str, folder: Path, *, full: bool
         path.write_text(json.dumps(state), encoding="utf-8")
         result[variable(tap, "_state")] = str(path)
     return result
-
-
-def unknown_streams(
-    warehouse: Warehouse, crm: str, streams: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Return those of some streams that a CRM does not have, and the ones that it has.
-
-    The CRM itself is asked only if neither its tap nor sync_history knows one of them.
-
-    Raises:
-        Refusal: The CRM cannot be asked.
-    """
-    known = {
-        *crms.known_streams(crms.tap_of(warehouse.project, crm)),
-        *_read_before(warehouse, crm),
-    }
-    if {*streams} <= known:
-        return [], sorted(known)
-    found = bookmarks.catalog(warehouse, crm)
-    return [one for one in streams if one not in found and one not in known], sorted(found)
-
-
-def _read_before(warehouse: Warehouse, crm: str) -> set[str]:
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        if not has_table(cursor, warehouse.history_schema, "sync_history"):
-            return set()
-        cursor.execute(
-            sql.SQL(
-                "SELECT DISTINCT sync_type FROM {} WHERE crm_source = %s AND status <> 'failed'"
-            ).format(sql.Identifier(warehouse.history_schema, "sync_history")),
-            (crm,),
-        )
-        return {row[0] for row in cursor.fetchall()}

@@ -15,8 +15,9 @@ from rich.text import Text
 from warehouse import crms, handover
 from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
 from warehouse.configuration import variable
+from warehouse.entities import resolved
 from warehouse.progress import Bars, Lines, Watch
-from warehouse.sync import SETTINGS, Options, Sync, is_set_up, prepared, unknown_streams
+from warehouse.sync import SETTINGS, Options, Sync, is_set_up, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,13 +141,7 @@ def command(
         what = f"There is no CRM {crm}." if crm else "Which CRM?"
         raise click.UsageError(f"{what} There are: {', '.join(found)}; --all is all of them.")
     name = crms.crm_source(crm)
-    streams = list(dict.fromkeys(one.replace("-", "_") for one in entities))
-    if streams:
-        unknown, known = unknown_streams(warehouse, name, streams)
-        if unknown:
-            raise click.UsageError(
-                f"{name} has no {', '.join(unknown)}. There are: {', '.join(known)}."
-            )
+    streams = resolved(warehouse, name, entities) if entities else []
     sys.exit(screen.sync(name, streams, options))
 
 
@@ -187,6 +182,9 @@ class _Screen:
         code = sync.pipeline.exit_code
         if not code and any(row["status"] in {"failed", "running"} for row in rows):
             code = 1
+        if not (code or rows) and streams:
+            self._say(f"ERROR: {crm} gave nothing to read of {', '.join(streams)}.")
+            code = 1
         self._show(sync, rows, code)
         return code
 
@@ -212,8 +210,6 @@ class _Screen:
             console().print(_table(sync, rows))
             for row in rows:
                 click.echo(_completed(row, dry=sync.options.dry_run))
-        elif not code:
-            click.echo(f"INFO: {sync.crm} had no stream to read.")
         log = sync.pipeline.log
         if code:
             for said in sync.pipeline.last_words if self._bars or code == 1 else ():

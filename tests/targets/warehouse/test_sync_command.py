@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 from rich.console import Console
+from warehouse.entities import narrowed
 from warehouse.pipeline import Line, Pipeline, new_log
 from warehouse.progress import Bars
-from warehouse.sync import _narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,14 +138,15 @@ def test_full_is_meltanos_full_refresh(fake: Fake, command: Callable[..., Result
 def test_entities_are_selected_without_what_the_project_leaves_out(
     fake: Fake, command: Callable[..., Result]
 ) -> None:
-    done = command("sync", "hubspot", "contacts", "owners")
-    assert done.exit_code == 0, done.output
+    done = command("sync", "hubspot", "Contacts", "owners")
+    assert done.exit_code == 1
+    assert "ERROR: hubspot gave nothing to read of contacts, owners." in done.output
     assert fake.told(0)["arguments"][1:] == ["invoke", "tap-hubspot", "--discover"]
     assert json.loads(fake.settings["TAP_HUBSPOT__SELECT"]) == [
         "contacts.*", "!contacts.email", "contacts.id", "owners.id",
     ]  # fmt: skip
-    assert _narrowed([], ["deals"]) == ["deals.*"]
-    assert _narrowed(["!*.ssn", "!deals.*"], ["deals"]) == ["deals.*", "!deals.ssn"]
+    assert narrowed([], ["deals"]) == ["deals.*"]
+    assert narrowed(["!*.ssn", "!deals.*"], ["deals"]) == ["deals.*", "!deals.ssn"]
 
 
 def test_settings_of_some_crms_are_refused_for_the_others(
@@ -335,9 +336,9 @@ def test_outside_of_a_project_it_says_so(
 
 def test_a_pipeline_that_does_not_end_is_killed_by_a_second_signal(tmp_path: Path) -> None:
     code = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGINT, lambda *_: print('not yet', flush=True))\n"
-        "print('begun', flush=True)\n"
+        "import os, signal, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'not yet\\n'))\n"
+        "os.write(1, b'begun\\n')\n"
         "while True: time.sleep(1)\n"
     )
     command = [sys.executable, "-c", code]
