@@ -34,8 +34,8 @@ VALUES (%s, %s, %s, now() - %s * interval '1 minute', now() - %s * interval '1 m
 """
 
 REFUSED = (
-    ('{"id": 7}', "validation", "'email' is a <b>required</b> property"),
-    ('{"id": 8}', "database", "null value in column"),
+    ('{"id": 7}', "validation", "<b>age</b>: 'ada@example.com' is not of type 'integer'"),
+    ('{"id": 8}', "database", "duplicate key: Key (email)=(ada@example.com) already exists"),
     ('{"id": 9, "type": "x"}', "conversion", "31.02. is no date"),
 )
 

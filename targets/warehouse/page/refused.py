@@ -1,4 +1,4 @@
-"""The records that wait in sync_rejects: their reasons, and themselves only where that is on."""
+"""The records that wait in sync_rejects: why, and what they hold only where that is on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 
 from warehouse.page.queries import may_read
+from warehouse.refusals import reason
 from warehouse.runs import rows
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASSES", "COUNTED", "reasons", "reject", "rejects"]
 
 CLASSES: Final = ("validation", "database", "conversion")
-COUNTED: Final = 10_000
+COUNTED: Final = 2_000
 """Of how many of the newest the reasons are counted."""
 
 _SHOWN: Final = sql.SQL("id, history_id, crm_source, stream, key, error_class, message, created_at")
@@ -36,7 +37,7 @@ def _exists(cursor: Cursor, schema: str) -> bool:
 def rejects(
     cursor: Cursor, schema: str, wanted: Mapping[str, Any], *, last: int, offset: int = 0
 ) -> list[dict[str, Any]]:
-    """Return refused records without themselves, the newest first.
+    """Return refused records without themselves and without values in ``reason``, the newest first.
 
     Args:
         cursor: Of any kind.
@@ -58,13 +59,13 @@ def rejects(
         ),
         {**wanted, "last": last, "offset": offset},
     )
-    return rows(cursor)
+    return [_told(row) for row in rows(cursor)]
 
 
 def reject(
     cursor: Cursor, schema: str, reject_id: int, *, with_record: bool
 ) -> dict[str, Any] | None:
-    """Return one refused record, or None."""
+    """Return one refused record, or None; whole, or without what it holds."""
     if not _exists(cursor, schema):
         return None
     cursor.execute(
@@ -75,19 +76,35 @@ def reject(
         ),
         (reject_id,),
     )
-    return next(iter(rows(cursor)), None)
+    found = rows(cursor)
+    if not found:
+        return None
+    return found[0] | {"reason": found[0]["message"]} if with_record else _told(found[0])
 
 
 def reasons(cursor: Cursor, schema: str, most: int = 12) -> list[dict[str, Any]]:
-    """Return the commonest reasons among the newest: CRM, stream, class, message, count."""
+    """Return the commonest reasons among the newest: CRM, stream, class, reason, count, newest."""
     if not _exists(cursor, schema):
         return []
     cursor.execute(
         sql.SQL(
-            "SELECT crm_source, stream, error_class, left(message, 200) AS message, count(*),"
-            " max(created_at) AS newest FROM (SELECT {} FROM {} ORDER BY id DESC LIMIT %s) AS r"
-            " GROUP BY 1, 2, 3, 4 ORDER BY count(*) DESC, 1, 2, 4 LIMIT %s"
+            "SELECT crm_source, stream, error_class, message, count(*), max(created_at) AS newest"
+            " FROM (SELECT {} FROM {} ORDER BY id DESC LIMIT %s) AS r GROUP BY 1, 2, 3, 4"
         ).format(_SHOWN, sql.Identifier(schema, "sync_rejects")),
-        (COUNTED, most),
+        (COUNTED,),
     )
-    return rows(cursor)
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in map(_told, rows(cursor)):
+        key = tuple(row[name] for name in ("crm_source", "stream", "error_class", "reason"))
+        group = groups.setdefault(key, row | {"count": 0})
+        group["count"] += row["count"]
+        group["newest"] = max(group["newest"], row["newest"])
+    ordered = sorted(groups.items(), key=lambda item: (-item[1]["count"], item[0]))
+    return [group for _, group in ordered[:most]]
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """Add the reason without the values that the message quotes, and leave the message out."""
+    told = row | {"reason": reason(row["error_class"], row["message"])}
+    del told["message"]
+    return told

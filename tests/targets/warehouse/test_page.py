@@ -142,8 +142,8 @@ def test_rejects_show_why_but_not_the_record(page, warehouse_url):
     html = requests.get(f"{page}/rejects?crm=genius", timeout=10).text
     assert [row[3:] for row in rows(html, "Refused records")] == [
         ["id=9, type=x", "conversion", "31.02. is no date", "63"],
-        ["8", "database", "null value in column", "63"],
-        ["7", "validation", "&#39;email&#39; is a &lt;b&gt;required&lt;/b&gt; property", "63"],
+        ["8", "database", "duplicate key", "63"],
+        ["7", "validation", "&lt;b&gt;age&lt;/b&gt;: is not of type &#39;integer&#39;", "63"],
     ]
     assert [row[3] for row in rows(html, "Why records were refused")] == ["1", "1", "1"]
     filtered = requests.get(f"{page}/rejects?error_class=database&run=63", timeout=10).text
@@ -153,6 +153,7 @@ def test_rejects_show_why_but_not_the_record(page, warehouse_url):
     with page_site.served(warehouse_url, WAREHOUSE_PAGE_RECORDS="true") as open_page:
         one = requests.get(f"{open_page}/rejects/1", timeout=10).text
         assert "&#34;email&#34;: &#34;ada@example.com&#34;" in one
+        assert "&#39;ada@example.com&#39; is not of type" in one
 
 
 def test_names_and_errors_are_text_whatever_they_contain(page):

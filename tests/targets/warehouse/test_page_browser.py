@@ -183,7 +183,7 @@ def test_filters_and_pages_work_without_scripts(browser, site):
         page.get_by_label("Class").select_option("database")
         page.get_by_role("button", name="Filter").click()
         page.get_by_role("table", name="Refused records").get_by_role("link").first.click()
-        page.get_by_text("null value in column").wait_for()
+        page.get_by_text("duplicate key").wait_for()
         page.goto(site)
         page.get_by_role("link", name="Reload this page every 30 seconds").click()
         assert page.locator("meta[http-equiv=refresh]").get_attribute("content") == "30"
