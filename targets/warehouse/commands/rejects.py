@@ -215,6 +215,7 @@ def purge_(
 @command.command("replay")
 @_ids
 @_filters
+@click.option("--all", is_flag=True, expose_value=False, help="All there are, as without ids.")
 @click.option("--force", is_flag=True, help="Also over rows that are, or may be, newer.")
 @click.option("--dry-run", is_flag=True, help="Change nothing; only say what would happen.")
 @json_option

@@ -219,7 +219,7 @@ def test_two_at_once_store_each_record_once(wh, refused):
     """Rows without a key, so that a second one would be seen."""
     refused(*range(2000), keys=())
     both = [started(wh, batch_size_rows=500) for _ in range(2)]
-    said = [json.loads(process.communicate(timeout=60)[0]) for process in both]
+    said = [json.loads(process.communicate(timeout=150)[0]) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     passed = sorted(said[0]["passed"] + said[1]["passed"])
     assert passed == list(range(1, 2001))
@@ -239,15 +239,15 @@ def test_killed_at_any_moment_none_is_lost_and_none_double(wh, refused):
         time.sleep(chance.uniform(0, 0.05))
         (loader,) = psutil.Process(process.pid).children()
         os.kill({"command": process.pid, "loader": loader.pid}[victim], signal.SIGKILL)
-        process.communicate(timeout=60)
-        psutil.wait_procs([loader], timeout=60)
+        process.communicate(timeout=150)
+        psutil.wait_procs([loader], timeout=150)
         waiting = [json.loads(record)["id"] for _, _, record, _ in wh.rejects()]
         assert len(waiting) < before
         assert waiting or victim == "command"  # whose loader takes what it was given
         stored = [row["id"] for row in wh.table("s")]
         assert sorted(stored + waiting) == list(range(total))
     last = started(wh)
-    last.communicate(timeout=60)
+    last.communicate(timeout=150)
     assert last.returncode == 0
     assert [row["id"] for row in wh.table("s")] == list(range(total))
     assert wh.rejects() == []

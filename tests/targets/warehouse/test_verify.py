@@ -88,7 +88,7 @@ class Account:
 
     def verify(self, *arguments: str, code: int = 0) -> list[dict[str, Any]]:
         process = self.start(*arguments, "--json")
-        out, self.errors = process.communicate(timeout=120)
+        out, self.errors = process.communicate(timeout=200)
         assert process.returncode == code, (out, self.errors)
         return [json.loads(line) for line in out.splitlines()]
 
@@ -104,7 +104,7 @@ class Account:
 
     def until_reading(self, process: subprocess.Popen[str]) -> None:
         """Wait until a verification has begun to fill its scratch schema."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 150
         while True:
             assert process.poll() is None
             assert time.monotonic() < end
@@ -195,7 +195,7 @@ def test_a_signal_ends_it_and_nothing_is_left(account):
     process = account.start()
     account.until_reading(process)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 128 + signal.SIGTERM, errors
     assert account.everything() == before
 
@@ -203,7 +203,7 @@ def test_a_signal_ends_it_and_nothing_is_left(account):
 def test_what_cannot_be_read_is_said(account):
     account.project.environment["WAREHOUSE_MELTANO"] = "false"
     process = account.start("owners")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 3
     assert errors.startswith("Error: Nothing of hubspot could be read; see ")
     assert account.scratch() == []
