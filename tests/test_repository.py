@@ -190,7 +190,7 @@ def test_the_docs_name_make_targets_that_exist() -> None:
 
 
 def test_the_readme_stays_short() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) < 150
+    assert len((ROOT / "README.md").read_text().splitlines()) < 230
 
 
 def test_links_in_the_docs_lead_somewhere() -> None:
