@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from warehouse import meltano
 from warehouse.configuration import variable
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["connection_errors"]
 
-_STREAM_FAILED = re.compile(r"^\S+ \S+ failed: ")
+_STREAM_FAILED: Final = re.compile(r"^\S+ \S+ failed: ")
+_NOISE: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\S+ +\[|Environment '.*' is active|.*Warning: |METRIC|\s*$"
+)
+"""Lines of Meltano's own log, and Python's warnings; the rest is the tap's."""
 
 
 def connection_errors(warehouse: Warehouse, crm: str) -> list[str]:
@@ -29,10 +33,13 @@ def connection_errors(warehouse: Warehouse, crm: str) -> list[str]:
     tap = tap_of(warehouse.project, crm)
     stored = credentials_of(warehouse, crm)
     environment = meltano.environment(warehouse, crm)
-    done = meltano.run(warehouse, "invoke", tap, "--test", environment=environment)
+    done = meltano.run(
+        warehouse, "--log-format=plain", "invoke", tap, "--test", environment=environment
+    )
     if not done.returncode:
         return []
-    *lines, last = filter(None, map(str.strip, done.stderr.splitlines() or ["The tap failed."]))
+    said = [line.strip() for line in done.stderr.splitlines() if not _NOISE.match(line)]
+    *lines, last = said or ["The tap ended without a word."]
     secret = [name for name, schema in tap_settings(tap).items() if schema.get("secret")]
     given = [warehouse.variables.get(variable(tap, name), "") for name in secret]
     return [

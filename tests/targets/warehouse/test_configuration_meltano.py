@@ -99,6 +99,22 @@ def test_meltano_takes_what_counts_most(project: Project) -> None:
     assert found["access_token"] == "*****"  # Meltano has it, and hides it
 
 
+def test_credentials_are_tried_and_what_fails_is_said_without_them(
+    project: Project, sandbox: Sandbox
+) -> None:
+    warehouse(project, "config", "set", "hubspot", f"base_url={sandbox.base_url()}")
+    warehouse(project, "credentials", "set", "hubspot", "access_token", stdin="pat-na1-revoked")
+    done = subprocess.run(
+        [BIN / "warehouse", "credentials", "test", "hubspot", "--json"], cwd=project.folder,
+        env=project.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["ok"], answer["stored"]) == (1, False, ["access_token"])
+    (error,) = answer["errors"]
+    assert error.startswith("The API refused the credentials (401, GET /hubspot/crm/")
+    assert "pat-na1" not in done.stdout + done.stderr
+
+
 def test_a_scheduled_job_runs_with_configuration_and_credentials(
     project: Project, sandbox: Sandbox, wh: Any
 ) -> None:
