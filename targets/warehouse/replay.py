@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ _WHERE: Final = ("default_target_schema", "naming", "load_method")
 _ALSO: Final = ("batch_size_bytes", "batch_size_rows", "connection_retries", "lock_timeout")
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})  # as the SDK reads them
 _CHUNK: Final = 1000
+_ERROR: Final = re.compile(r"\| (ERROR|CRITICAL) +\|")
 _FOREIGN: Final = ("MELTANO_", "TARGET_WAREHOUSE_", "SINGER_SDK_LOG")
 
 
@@ -266,7 +268,7 @@ def _load(
         if code:
             outcome.unreached.extend(missing)
             log.seek(0)
-            outcome.errors.append(_last_words(log))
+            outcome.errors.append(_last_words(log, code))
         else:  # purged before it was sent
             outcome.gone.extend(missing)
 
@@ -300,7 +302,7 @@ def _run(config: Mapping[str, Any], messages: Iterator[str], said: IO[str], log:
     return process.returncode
 
 
-def _last_words(log: IO[str]) -> str:
-    """Return the last line of a log, without its time and level."""
-    lines = [line.strip() for line in log if line.strip()]
-    return lines[-1].rpartition(" | ")[2] if lines else "target-warehouse failed without a word"
+def _last_words(log: IO[str], code: int) -> str:
+    """Return the last error in a log; nothing else of it, which might quote a record."""
+    errors = [line.strip() for line in log if _ERROR.search(line)]
+    return errors[-1].rpartition(" | ")[2] if errors else f"target-warehouse ended with {code}"
