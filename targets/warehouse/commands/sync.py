@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
@@ -131,18 +132,27 @@ def command(
         raise click.UsageError("--full reads everything and --start-date a part: give one of them.")
     if options.force and options.dry_run:
         click.echo("WARNING: --force writes nothing in a dry run; it only counts.", err=True)
+    if everything and crm:
+        raise click.UsageError("--all is all CRMs: name none, or leave it out.")
     screen = _Screen(warehouse, bars=not (no_progress or as_json), as_json=as_json)
-    if everything:
-        if crm:
-            raise click.UsageError("--all is all CRMs: name none, or leave it out.")
-        sys.exit(screen.sync_all(options))
+    try:
+        if everything:
+            code = screen.sync_all(options)
+        else:
+            name = _known(warehouse, crm)
+            streams = resolved(warehouse, name, entities) if entities else []
+            code = screen.sync(name, streams, options)
+    except KeyboardInterrupt:  # before or after the pipeline, which takes it in its own way
+        code = 128 + signal.SIGINT
+    sys.exit(code)
+
+
+def _known(warehouse: Warehouse, crm: str | None) -> str:
     found = crms.crms(warehouse.project)
     if crm is None or crms.crm_source(crm) not in found:
         what = f"There is no CRM {crm}." if crm else "Which CRM?"
         raise click.UsageError(f"{what} There are: {', '.join(found)}; --all is all of them.")
-    name = crms.crm_source(crm)
-    streams = resolved(warehouse, name, entities) if entities else []
-    sys.exit(screen.sync(name, streams, options))
+    return crms.crm_source(crm)
 
 
 class _Screen:
