@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -254,6 +255,24 @@ def test_values_come_from_a_file_as_json_or_lines_or_from_stdin(
     assert opened(wh, "genius") == {"username": "reader", "password": "5ecret"}
     stored("foreign", anything="5ecret")
     assert opened(wh, "foreign") == {"anything": "5ecret"}
+
+
+def test_on_a_terminal_values_are_asked_for_and_not_shown(project: Path, wh: Any) -> None:
+    ours, its = os.openpty()
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("warehouse"), "credentials", "set", "callrail"],
+        stdin=its, stdout=its, stderr=its, start_new_session=True,
+    )  # fmt: skip
+    os.close(its)
+    shown = os.read(ours, 1000)
+    assert shown == b"api_key (empty: leave it): "
+    os.write(ours, b"5ecret-typed\n")
+    while b"Stored" not in shown:
+        shown += os.read(ours, 1000)
+    assert process.wait() == 0
+    os.close(ours)
+    assert b"5ecret" not in shown
+    assert opened(wh, "callrail") == {"api_key": "5ecret-typed"}
 
 
 def test_taps_get_what_the_environment_does_not_say(
