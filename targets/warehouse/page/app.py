@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -72,6 +71,7 @@ class _Page:
     def __init__(self, views: Views) -> None:
         self.views = views
         self.cache: Cache[bytes] = Cache(KEPT)
+        self.reachable: Cache[bool] = Cache(KEPT)
 
     async def _show(self, view: Callable[..., str], *asked: Hashable) -> Response:
         """Answer with a view's HTML; what is asked twice within `KEPT` is worked out once."""
@@ -107,7 +107,8 @@ class _Page:
         return Response(body, headers={"Content-Type": metrics.CONTENT_TYPE_LATEST})
 
     async def healthz(self, _: Request) -> Response:
-        if await run_in_threadpool(self.views.database.is_reachable):
+        # Everybody may ask, so it is looked up no more often than the rest.
+        if await self.reachable.get("database", self.views.database.is_reachable):
             return PlainTextResponse("ok\n")
         return PlainTextResponse("the database cannot be reached\n", 503)
 

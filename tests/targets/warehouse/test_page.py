@@ -388,6 +388,7 @@ def test_without_a_database_it_says_so_and_comes_back(own_server):
         assert "Nothing has been loaded yet" in requests.get(address, timeout=10).text
         assert requests.get(f"{address}/healthz", timeout=10).status_code == 200
         own_server.stop()
+        time.sleep(KEPT)
         gone = requests.get(f"{address}/healthz", timeout=20)
         assert (gone.status_code, gone.text) == (503, "the database cannot be reached\n")
         answer = requests.get(f"{address}/runs", timeout=20)
@@ -395,6 +396,8 @@ def test_without_a_database_it_says_so_and_comes_back(own_server):
         assert "The database cannot be reached." in text(answer.text)
         assert str(own_server.pgdata) not in answer.text
         own_server.ensure_postgres_running()
+        time.sleep(KEPT)
+        assert requests.get(f"{address}/healthz", timeout=20).status_code == 200
         assert requests.get(f"{address}/runs", timeout=20).status_code == 200
 
 
