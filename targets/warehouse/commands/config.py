@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, replace
+from typing import Any
 
 import click
 from rich.table import Table
@@ -14,21 +13,13 @@ from rich.text import Text
 from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
 from warehouse.configuration import ALL, COLUMNS, Configuration, Row, text_of
 from warehouse.configuration_check import all_problems, problems
+from warehouse.configuration_input import changed_row, without
 from warehouse.crms import crms, environment_name, tap_of, tap_settings
 from warehouse.handover import settings_of
 from warehouse.presets import ENVIRONMENTS, preset
 from warehouse.schedules import FILE, carry, others
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 __all__ = ["command"]
-
-_YES: Final = {"true": True, "yes": True, "on": True, "1": True}
-_NO: Final = {"false": False, "no": False, "off": False, "0": False}
-_INTEGERS: Final = ("batch_size", "retry_count", "retry_delay")
-_SWITCHES: Final = ("is_active", "schedule_enabled")
-_OBJECTS: Final = ("field_mappings", "api_settings")
 
 
 @click.group()
@@ -99,7 +90,7 @@ def set_(warehouse: Warehouse, crm: str, changes: tuple[str, ...], *, as_json: b
         raise click.UsageError("Give at least one NAME=VALUE.")
     with warehouse.connect() as connection:
         table = Configuration(connection, warehouse.history_schema)
-        row = _changed(table.row(crm, stream), dict(pairs), tap_settings(tap))
+        row = changed_row(table.row(crm, stream), dict(pairs), tap_settings(tap))
         if wrong := problems(row, tap):
             raise click.UsageError("\n".join(wrong))
         table.put(row)
@@ -129,7 +120,7 @@ def unset(warehouse: Warehouse, crm: str, names: tuple[str, ...], *, as_json: bo
             raise click.UsageError(f"Nothing of {row.name} is set by the name {unknown[0]}.")
         changed = bool(rows) and stream in rows
         if changed and given:
-            table.put(_without(row, given))
+            table.put(without(row, given))
         elif changed:
             table.remove(crm, stream)
     what = ", ".join(given) or "the whole row"
@@ -232,57 +223,6 @@ def _split(words: tuple[str, ...], separator: str) -> tuple[str, tuple[str, ...]
     if wrong := [word for word in rest if separator not in word]:
         raise click.UsageError(f"'{wrong[0]}' is no NAME=VALUE.")
     return first, tuple(rest)
-
-
-def _changed(row: Row, texts: Mapping[str, str], schema: Mapping[str, Any]) -> Row:
-    columns: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
-    for name, text in texts.items():
-        if name in COLUMNS:
-            columns[name] = _value(name, text)
-        else:
-            settings[name] = _setting(text, schema.get(name, {}))
-    api_settings = {**columns.get("api_settings", row.api_settings), **settings}
-    return replace(row, **{**columns, "api_settings": api_settings})
-
-
-def _value(column: str, text: str) -> Any:
-    """Read a column's value.
-
-    Raises:
-        UsageError: It is of another type.
-    """
-    try:
-        if column in _INTEGERS:
-            return int(text)
-        if column in _SWITCHES:
-            return {**_YES, **_NO}[text.lower()]
-        if column in _OBJECTS:
-            found = json.loads(text)
-            return found if isinstance(found, dict) else json.loads("")
-    except (ValueError, KeyError):
-        kind = ("a whole number" if column in _INTEGERS
-                else "true or false" if column in _SWITCHES else "a JSON object")  # fmt: skip
-        raise click.UsageError(f"{column} needs {kind}.") from None
-    return text
-
-
-def _setting(text: str, schema: Mapping[str, Any]) -> Any:
-    """Read a tap's setting: as JSON, unless it takes text."""
-    types = schema.get("type", [])
-    if "string" in ([types] if isinstance(types, str) else types):
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _without(row: Row, names: tuple[str, ...]) -> Row:
-    usual = {one.name: getattr(Row(row.crm_source), one.name) for one in fields(Row)}
-    kept = {name: it for name, it in row.api_settings.items() if name not in names}
-    columns = {name: usual[name] for name in names if name in COLUMNS}
-    return replace(row, **{"api_settings": kept, **columns})
 
 
 def _show_rows(warehouse: Warehouse, rows: list[Row], *, as_json: bool, none: str) -> None:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from contextlib import contextmanager
-from io import StringIO
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 import psycopg2
-from dotenv import dotenv_values
 from rich.table import Table
 from rich.text import Text
 
 from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
 from warehouse.connection_test import connection_errors
 from warehouse.credentials import Credentials, Entry, credential_settings
+from warehouse.credentials_input import asked, read
 from warehouse.crms import tap_of, tap_settings
 from warehouse.encryption import KeyMissing, Keys
 from warehouse.handover import credentials_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
@@ -83,7 +81,11 @@ def set_(
     values: dict[str, str] = {}
     _refuse_foreign(crm, settings, known)
     if settings or from_file or active is None:
-        values = _read(from_file, settings) if _is_piped(from_file) else _asked(settings or known)
+        values = (
+            read(from_file or sys.stdin, settings)
+            if from_file or not sys.stdin.isatty()
+            else asked(settings or known)
+        )
         _refuse_foreign(crm, tuple(values), known)
     if not values and active is None:
         raise click.UsageError("No value was given.")
@@ -266,43 +268,6 @@ def _refuse_foreign(crm: str, names: tuple[str, ...], known: tuple[str, ...]) ->
                 f"'{name}' is no credential of {crm}; it has {', '.join(known)}. Other settings:"
                 f" warehouse config set {crm} {name}=…"
             )
-
-
-def _is_piped(from_file: IO[str] | None) -> bool:
-    return from_file is not None or not sys.stdin.isatty()
-
-
-def _read(file: IO[str] | None, settings: tuple[str, ...]) -> dict[str, str]:
-    """Read one setting's value, or names and values as JSON or lines."""
-    text = (file or sys.stdin).read()
-    if len(settings) == 1:
-        value = text.rstrip("\r\n")
-        return {settings[0]: value} if value else {}
-    try:
-        read: Mapping[str, Any] = json.loads(text)
-    except ValueError:
-        read = dotenv_values(stream=StringIO(text), interpolate=False)
-    if not isinstance(read, dict) and not hasattr(read, "items"):
-        raise click.UsageError("Give a JSON object, or lines SETTING=VALUE.")
-    if missing := [name for name in settings if not read.get(name)]:
-        raise click.UsageError(f"There is no value of {', '.join(missing)}.")
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in read.items()
-        if value and (not settings or name in settings)
-    }
-
-
-def _asked(settings: tuple[str, ...]) -> dict[str, str]:
-    """Ask for each value without showing it; those left empty stay as they are."""
-    if not settings:
-        raise click.UsageError("Name the settings.")
-    answers = {
-        name: click.prompt(f"{name} (empty: leave it)", hide_input=True, default="",
-                           show_default=False)
-        for name in settings
-    }  # fmt: skip
-    return {name: value for name, value in answers.items() if value}
 
 
 def _summary(entry: Entry) -> dict[str, Any]:
