@@ -19,7 +19,8 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 @pytest.mark.parametrize(
     ("seconds", "written"),
     [
-        (None, texts.NOTHING), (0, "0 s"), (0.04, "0.0 s"), (0.44, "0.4 s"), (9.96, "10.0 s"), (59.4, "59 s"),
+        (None, texts.NOTHING), (0, "0 s"), (0.04, "0.0 s"), (0.44, "0.4 s"), (9.96, "10.0 s"),
+        (59.4, "59 s"),
         (59.6, "1 min 00 s"), (75, "1 min 15 s"), (3600, "1 h 00 min"), (93_600, "1 d 2 h"),
     ],
 )  # fmt: skip
