@@ -30,6 +30,8 @@ KEPT_LOGS: Final = 100
 _TAIL: Final = 15
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NOISE: Final = ("METRIC", "Skipping deselected stream")
+_MELTANOS_FORCE: Final = ", or ignore this check using the '--force' option"
+"""Of a pipeline that is already running. The flag of this name here is another: it overwrites."""
 _OURS: Final = ("tap", "target", "warehouse")
 """How loggers begin whose debugging is shown; libraries would tell what goes over the wire."""
 
@@ -81,6 +83,7 @@ class Line:
         logger = str(fields.get("plugin_logger", ""))
         if metric := fields.get("metric_info"):
             text = f"{text} {json.dumps(metric)}"
+        text = text.replace(_MELTANOS_FORCE, "")
         return cls(
             level,
             str(fields.get("string_id", "meltano")),

@@ -189,12 +189,11 @@ class Watch:
 
     Args:
         warehouse: Where sync_history is.
-        crm: The CRM that is read.
         run_id: Of the run.
     """
 
-    def __init__(self, warehouse: Warehouse, crm: str, run_id: str) -> None:
-        self._warehouse, self._crm, self._run_id = warehouse, crm, run_id
+    def __init__(self, warehouse: Warehouse, run_id: str) -> None:
+        self._warehouse, self._run_id = warehouse, run_id
         self._since = datetime.now(timezone.utc) - timedelta(hours=1)  # clocks differ
         self._next = 0.0
 
@@ -215,7 +214,6 @@ class Watch:
             found = runs(
                 cursor,
                 self._warehouse.history_schema,
-                crm=self._crm,
                 since=self._since,
                 run_id=self._run_id,
                 last=None,

@@ -199,7 +199,7 @@ class _Screen:
         return code
 
     def _run(self, sync: Sync) -> list[Mapping[str, Any]]:
-        dry, watch = sync.options.dry_run, Watch(self._warehouse, sync.crm, sync.run_id)
+        dry, watch = sync.options.dry_run, Watch(self._warehouse, sync.run_id)
         watcher: Watcher = Bars(self._errors, sync.crm, dry=dry) if self._bars else Lines()
         would: list[Mapping[str, Any]] = []
         with watcher:

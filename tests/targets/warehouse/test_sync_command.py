@@ -221,6 +221,16 @@ def test_all_goes_on_after_a_failure(
     assert done.output.count("failed. Its log:") == 2
 
 
+def test_a_second_run_is_not_told_to_overwrite(fake: Fake, command: Callable[..., Result]) -> None:
+    """Meltano would have it ignore the first one by a flag that is called --force, too."""
+    running = "Another pipeline is already running. Wait until noon when it will be cancelled"
+    fake.says(said(f"{running}, or ignore this check using the '--force' option.", "error"))
+    fake.ends(1)
+    done = command("sync", "hubspot")
+    assert done.exit_code == 1
+    assert f"ERROR: {running}." in done.output
+
+
 def test_debug_shows_the_command_without_secrets(
     fake: Fake, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
