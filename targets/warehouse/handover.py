@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from warehouse.configuration import Row
 
-__all__ = ["credentials_of", "environment", "settings_of", "switched_off", "table_of"]
+__all__ = ["credentials_of", "environment", "settings_of", "switched_off"]
 
 _TOKEN_COMMAND: Final = "TAPKIT_REFRESH_TOKEN_COMMAND"  # noqa: S105 - see tapkit.refresh_tokens
 
@@ -108,12 +108,6 @@ def switched_off(warehouse: Warehouse, crm: str, streams: Iterable[str] = ()) ->
         return inactive(_rows(warehouse, connection, crm)) & {ALL, *streams}
 
 
-def table_of(warehouse: Warehouse) -> Credentials:
-    """Return the credentials' table, with the keys that are set."""
-    keys = partial(Keys.load, warehouse.variables, warehouse.project)
-    return Credentials(warehouse.history_schema, keys)
-
-
 def _rows(warehouse: Warehouse, connection: Connection, crm: str) -> list[Row]:
     return Configuration(connection, warehouse.history_schema).rows(crm)
 
@@ -140,7 +134,8 @@ def _credentials(
 ) -> dict[str, str]:
     """Return what is stored and active, without what the user's environment says or displaces."""
     with connection.cursor() as cursor:
-        entry = table_of(warehouse).entry(cursor, crm)
+        keys = partial(Keys.load, warehouse.variables, warehouse.project)
+        entry = Credentials(warehouse.history_schema, keys).entry(cursor, crm)
     if entry is None or not entry.is_active:
         return {}
     schema = tap_settings(tap)

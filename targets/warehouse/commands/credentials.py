@@ -17,8 +17,9 @@ from warehouse.connection_test import connection_errors
 from warehouse.credentials import Credentials, Entry, credential_settings
 from warehouse.credentials_input import asked, read
 from warehouse.crms import tap_of, tap_settings
-from warehouse.encryption import KeyMissing, Keys
+from warehouse.encryption import EncryptionError, KeyMissing, Keys
 from warehouse.handover import credentials_of
+from warehouse.history import take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,20 +164,9 @@ def rotate_key(warehouse: Warehouse, *, as_json: bool) -> None:
 
     Example: warehouse credentials rotate-key
     """
-    keys = Keys.load(warehouse.variables, warehouse.project)
-    if keys.file is None and len(keys.keys) == 1:
-        raise Refusal(
-            f"{keys.origin} has one key. Put the new one before it, with a comma between, and run"
-            " this again."
-        )
-    new = keys
-    if keys.file:
-        new = keys.with_new()
-        new.write()  # first both, so that whatever happens next can be read
-    with _table(warehouse) as (_, cursor):
-        count = Credentials(warehouse.history_schema, lambda: new).rotate(cursor, new)
-    if new.file:
-        new.newest().write()
+    with warehouse.connect() as connection, connection.cursor() as cursor:
+        take_turns(cursor, "warehouse credentials rotate-key")
+        count, new = _rotate(warehouse)
     if as_json:
         emit({"rotated": count, "key": new.origin})
     else:
@@ -254,6 +244,36 @@ def _table(warehouse: Warehouse, *, create: bool = False) -> Iterator[tuple[Cred
 def _known(warehouse: Warehouse, crm: str) -> tuple[str, ...]:
     """Return the credentials a CRM's tap takes; none of a foreign tap, which takes any."""
     return tuple(credential_settings(tap_settings(tap_of(warehouse.project, crm))))
+
+
+def _rotate(warehouse: Warehouse) -> tuple[int, Keys]:
+    """Encrypt all rows anew; while that goes on, the file has the new key and the old ones.
+
+    Returns:
+        How many rows, and the keys.
+
+    Raises:
+        Refusal: A row does not open, or the variable has no new key.
+    """
+    keys = Keys.load(warehouse.variables, warehouse.project)
+    if keys.file is None:
+        if len(keys.keys) == 1:
+            raise Refusal(
+                f"{keys.origin} has one key. Put the new one before it, with a comma between, and"
+                " run this again."
+            )
+        with _table(warehouse) as (table, cursor):
+            return table.rotate(cursor, keys), keys
+    new = keys.with_new()
+    new.write()
+    try:
+        with _table(warehouse) as (table, cursor):
+            count = table.rotate(cursor, new)
+    except EncryptionError:
+        keys.write()
+        raise
+    new.newest().write()
+    return count, new
 
 
 def _refuse_foreign(crm: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -199,7 +199,7 @@ def test_a_key_file_is_rotated_by_itself_and_a_failed_rotation_changes_nothing(
     rows = wh.query("SELECT * FROM api_credentials")
     assert call("rotate-key").exit_code == 3
     assert wh.query("SELECT * FROM api_credentials") == rows
-    assert first in path.read_text()
+    assert path.read_text() == first
     path.write_text(f"{first}{second}")
     assert call("rotate-key").exit_code == 0
     assert opened(wh, "hubspot") == {"access_token": SECRET}
