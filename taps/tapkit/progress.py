@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress"]
 
 LOG_EVERY = 30.0
-"""Seconds between two log lines where there is no terminal."""
+"""Seconds between two log lines where there is no terminal, unless the variable says otherwise."""
+LOG_EVERY_VARIABLE = "TAPKIT_PROGRESS_SECONDS"
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Progress:
         self._begun = False
         self._count = 0
         self._logged_at = time.monotonic()
+        self._every = float(os.environ.get(LOG_EVERY_VARIABLE) or LOG_EVERY)
         self._bar = tqdm(desc=label, unit=" records", leave=False, disable=not sys.stderr.isatty())
 
     def __enter__(self) -> Self:
@@ -58,7 +61,7 @@ class Progress:
         """Count records that were read."""
         self._count += records
         self._bar.update(records)
-        if self._bar.disable and time.monotonic() - self._logged_at >= LOG_EVERY:
+        if self._bar.disable and time.monotonic() - self._logged_at >= self._every:
             self._logged_at = time.monotonic()
             of = f" of {self._bar.total}" if self._bar.total is not None else ""
             logger.info("Reading %s: %d%s records so far", self._label, self._count, of)

@@ -110,7 +110,7 @@ def _without_password(text: str) -> str:
 
 @contextmanager
 def prepared(
-    warehouse: Warehouse, crm: str, streams: Sequence[str], options: Options
+    warehouse: Warehouse, crm: str, streams: Sequence[str], options: Options, *, watched: bool
 ) -> Iterator[Sync]:
     """Give a sync that can be run within the block.
 
@@ -119,6 +119,7 @@ def prepared(
         crm: The CRM.
         streams: Those to read; none for all.
         options: The flags.
+        watched: Whether somebody wants to hear every other second how far it is.
 
     Raises:
         click.UsageError: The tap does not have a setting that was asked for.
@@ -133,6 +134,8 @@ def prepared(
     environment |= {variable(tap, name): text_of(it) for name, it in options.of_tap().items()}
     environment |= {f"{PREFIX}{name.upper()}": text_of(it)
                     for name, it in options.of_target().items()}  # fmt: skip
+    if watched:
+        environment |= {"TAPKIT_PROGRESS_SECONDS": "2"}
     environment["MELTANO_RUN_ID"] = run_id  # as the flag; the loader sees only this
     if streams:
         rules = narrowed(crms.selected(warehouse, tap), streams)

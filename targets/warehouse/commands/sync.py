@@ -9,7 +9,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from rich.box import HEAVY_HEAD, Box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -185,7 +187,7 @@ class _Screen:
 
     def sync(self, crm: str, streams: Sequence[str], options: Options) -> int:
         """Run one CRM; return the exit code."""
-        with prepared(self._warehouse, crm, streams, options) as sync:
+        with prepared(self._warehouse, crm, streams, options, watched=self._bars) as sync:
             if options.debug:
                 self._say(f"DEBUG: {sync.shown(_secrets(crm, self._warehouse, sync.told))}")
             rows = self._run(sync)
@@ -217,7 +219,7 @@ class _Screen:
         if self._as_json:
             emit(*({**row, "run_id": sync.run_id, "dry_run": sync.options.dry_run} for row in rows))
         elif rows:
-            console().print(_table(sync, rows))
+            _print(sync, rows)
             for row in rows:
                 click.echo(_completed(row, dry=sync.options.dry_run))
         log = sync.pipeline.log
@@ -242,9 +244,21 @@ def _secrets(crm: str, warehouse: Warehouse, told: Mapping[str, str]) -> set[str
     return declared | stored | {name for name in told if _SECRET.search(name)}
 
 
-def _table(sync: Sync, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _print(sync: Sync, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the table: without lines where it is too wide, and never with a number cut."""
+    place = console()
+    for box in (HEAVY_HEAD, None):
+        table = _table(sync, rows, box)
+        width = Measurement.get(place, place.options.update(max_width=1000), table).maximum
+        if width <= place.width:
+            break
+    Console(width=max(width, place.width)).print(table)
+
+
+def _table(sync: Sync, rows: Sequence[Mapping[str, Any]], box: Box | None) -> Table:
     title = f"{'Dry run of' if sync.options.dry_run else 'Sync of'} {sync.crm}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=box, pad_edge=box is not None)
+    table.collapse_padding = box is None
     table.add_column("stream", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for heading in ("processed", "created", "updated", "unchanged", "failed", "deleted"):
