@@ -4,8 +4,9 @@
 
 A real `warehouse serve` on a real Postgres of its own; the viewers are threads of this process,
 each with a connection, who walk through the page at random. First they pause between two addresses,
-as people do (only much shorter); then they do not pause at all. The page gives the same answer
-again for two seconds; every run's detail page is another address, and so are the filters.
+as people do (only much shorter); then they do not pause at all. Before, one of them warms it up.
+The page gives the same answer again for three seconds; every run's detail page is another address,
+and so are the filters.
 """
 
 from __future__ import annotations
@@ -153,6 +154,7 @@ def main() -> None:
         line = page.stdout.readline() if page.stdout else ""
         port = int(line.split()[4].rpartition(":")[2])
         print(f"{options.runs:,} runs; load average {os.getloadavg()[0]:.2f} before")
+        view(port, 0, options.runs, 0, time.monotonic() + 2, defaultdict(list))  # to warm up
         for pause in (options.pause, 0):
             measure(port, options.viewers, options.runs, pause, options.seconds)
         print(f"\nload average {os.getloadavg()[0]:.2f} after")

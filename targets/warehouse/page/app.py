@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KEPT", "build"]
 
-KEPT = 2.0
-"""Seconds for which an answer is given again to whoever asks for the same."""
+KEPT = 3.0
+"""Seconds for which an answer may be given again to whoever asks for the same."""
 
 
 def build(views: Views, credentials: Credentials, hosts: Collection[str] | None) -> Guard:
