@@ -6,6 +6,7 @@ import json
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -20,6 +21,7 @@ __all__ = [
     "crms",
     "environment_name",
     "known_streams",
+    "named",
     "selected",
     "state_id_suffix",
     "tap_of",
@@ -57,6 +59,19 @@ def tap_of(project: Path, crm: str) -> str:
     if crm not in found:
         raise Refusal(f"There is no CRM {crm} in meltano.yml; there are: {', '.join(found)}.")
     return found[crm]
+
+
+def named(project: Path, text: str) -> tuple[str, str]:
+    """Return the CRM that somebody names, however it is spelt, and its tap.
+
+    Raises:
+        UsageError: The project has none of this name.
+        Refusal: See `crms`.
+    """
+    found = crms(project)
+    if (crm := crm_source(text)) not in found:
+        raise click.UsageError(f"There is no CRM {text}. There are: {', '.join(found)}.")
+    return crm, found[crm]
 
 
 def tap_settings(tap: str) -> Mapping[str, Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from warehouse.command import Warehouse, console, emit, json_option, pass_wareho
 from warehouse.configuration import ALL, COLUMNS, Configuration, Row, text_of
 from warehouse.configuration_check import all_problems, problems
 from warehouse.configuration_input import changed_row, without
-from warehouse.crms import crms, environment_name, tap_of, tap_settings
+from warehouse.crms import crms, environment_name, named, tap_settings
 from warehouse.handover import settings_of
 from warehouse.presets import ENVIRONMENTS, preset
 from warehouse.schedules import FILE, carry, others
@@ -49,8 +49,9 @@ def show(warehouse: Warehouse, crm: str | None, stream: str | None, *, as_json: 
         none = "Nothing is configured; all is as meltano.yml says."
         _show_rows(warehouse, rows, as_json=as_json, none=none)
         return
+    crm, tap = named(warehouse.project, crm)
     values = settings_of(warehouse, crm, (stream,) if stream else ())
-    schema = tap_settings(tap_of(warehouse.project, crm))
+    schema = tap_settings(tap)
     hidden = {name for name, one in schema.items() if one.get("secret")}
     hidden |= {name for name, it in values.items() if it.origin == "api_credentials"}
     if as_json:
@@ -83,7 +84,7 @@ def set_(warehouse: Warehouse, crm: str, changes: tuple[str, ...], *, as_json: b
 
     Example: warehouse config set hubspot contacts retry_count=3 schedule_cron='*/15 * * * *'
     """
-    tap = tap_of(warehouse.project, crm)
+    crm, tap = named(warehouse.project, crm)
     stream, given = _split(changes, separator="=")
     pairs = [(name, value) for name, _, value in (one.partition("=") for one in given)]
     if not pairs:
@@ -132,7 +133,7 @@ def unset(warehouse: Warehouse, crm: str, names: tuple[str, ...], *, as_json: bo
 
 
 @command.command()
-@click.argument("named", metavar="[CRM]...", nargs=-1)
+@click.argument("names", metavar="[CRM]...", nargs=-1)
 @click.option(
     "--environment",
     type=click.Choice(ENVIRONMENTS),
@@ -141,7 +142,7 @@ def unset(warehouse: Warehouse, crm: str, names: tuple[str, ...], *, as_json: bo
 @json_option
 @pass_warehouse
 def init(
-    warehouse: Warehouse, named: tuple[str, ...], environment: str | None, *, as_json: bool
+    warehouse: Warehouse, names: tuple[str, ...], environment: str | None, *, as_json: bool
 ) -> None:
     """Give each CRM that has no row its first one, with what is usual in the environment.
 
@@ -150,7 +151,7 @@ def init(
 
     Example: warehouse config init --environment production
     """
-    taps = {crm: tap_of(warehouse.project, crm) for crm in named} or crms(warehouse.project)
+    taps = dict(named(warehouse.project, name) for name in names) or crms(warehouse.project)
     chosen = environment or environment_name(warehouse)
     if chosen not in ENVIRONMENTS:
         raise click.UsageError(f"Name the environment: {', '.join(ENVIRONMENTS)}.")

@@ -16,7 +16,7 @@ from warehouse.command import Refusal, Warehouse, console, emit, json_option, pa
 from warehouse.connection_test import connection_errors
 from warehouse.credentials import Credentials, Entry, credential_settings
 from warehouse.credentials_input import asked, read
-from warehouse.crms import tap_of, tap_settings
+from warehouse.crms import named, tap_settings
 from warehouse.encryption import EncryptionError, KeyMissing, Keys
 from warehouse.handover import credentials_of
 from warehouse.history import take_turns
@@ -41,14 +41,18 @@ def command() -> None:
 
 
 @command.command()
+@json_option
 @pass_warehouse
-def init(warehouse: Warehouse) -> None:
+def init(warehouse: Warehouse, *, as_json: bool) -> None:
     """Make the key file, where there is no key yet; `set` does it by itself the first time.
 
     Example: warehouse credentials init
     """
     made = Keys.create(warehouse.variables, warehouse.project)
-    click.echo(f"Made {made.origin}. Keep a copy: without it no stored credentials can be read.")
+    if as_json:
+        emit({"key": made.origin})
+    else:
+        click.echo(f"Made {made.origin}. Keep a copy: without it nothing stored can be read.")
 
 
 @command.command(name="set")
@@ -78,7 +82,8 @@ def set_(
 
     Example: warehouse credentials set hubspot access_token < token.txt
     """
-    known = _known(warehouse, crm)
+    crm, tap = named(warehouse.project, crm)
+    known = tuple(credential_settings(tap_settings(tap)))
     values: dict[str, str] = {}
     _refuse_foreign(crm, settings, known)
     if settings or from_file or active is None:
@@ -140,7 +145,7 @@ def test(warehouse: Warehouse, crm: str, *, as_json: bool) -> None:
 
     Example: warehouse credentials test hubspot
     """
-    _known(warehouse, crm)
+    crm, _ = named(warehouse.project, crm)
     given = credentials_of(warehouse, crm)
     errors = connection_errors(warehouse, crm)
     if as_json:
@@ -239,11 +244,6 @@ def _table(warehouse: Warehouse, *, create: bool = False) -> Iterator[tuple[Cred
 
         table = Credentials(warehouse.history_schema, keys)
         yield table, cursor
-
-
-def _known(warehouse: Warehouse, crm: str) -> tuple[str, ...]:
-    """Return the credentials a CRM's tap takes; none of a foreign tap, which takes any."""
-    return tuple(credential_settings(tap_settings(tap_of(warehouse.project, crm))))
 
 
 def _rotate(warehouse: Warehouse) -> tuple[int, Keys]:

@@ -86,7 +86,7 @@ def test_a_row_is_kept_as_it_was_said(project: Path, wh: Any) -> None:
     done("set", "hubspot", "batch_size=50", "retry_count=3", "retry_delay=2", "concurrency=8")
     done("set", "hubspot", "contacts", "is_active=no", "schedule_cron=*/15 * * * *",
          'field_mappings={"email": null}', "api_version=2026-03")  # fmt: skip
-    done("set", "hubspot", "retry_count=4")
+    done("set", "tap-HubSpot", "retry_count=4")
     rows = wh.query("SELECT * FROM sync_configuration ORDER BY sync_type")
     times = [(row.pop("created_at"), row.pop("updated_at")) for row in rows]
     assert rows == [

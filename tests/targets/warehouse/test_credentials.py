@@ -229,7 +229,7 @@ def test_rows_cannot_be_swapped(project: Path, wh: Any) -> None:
         (["hubspot", "access_token"], "", 2, "No value was given"),
         (["hubspot", "client_id", "client_secret"], "client_id=x", 2, "no value of client_secret"),
         (["hubspot"], "[1]", 2, "Give a JSON object"),
-        (["nobody", "access_token"], SECRET, 3, "There is no CRM nobody in meltano.yml"),
+        (["nobody", "access_token"], SECRET, 2, "There is no CRM nobody. There are: callrail"),
     ],
 )
 def test_what_is_not_taken(
