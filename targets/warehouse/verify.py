@@ -6,9 +6,6 @@ and bookmarks stay as they are.
 
 from __future__ import annotations
 
-import secrets
-import signal
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +18,11 @@ from warehouse.command import PREFIX, Refusal
 from warehouse.comparison import Comparison, Known, compare, shape_of
 from warehouse.configuration import variable
 from warehouse.runs import has_table, rows, runs
+from warehouse.scratch import Scratch, scratch_schema
 from warehouse.sync import Options, prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Verification", "Wanted", "verify"]
 
-_MARK: Final = "Scratch of warehouse verify"
-_LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('verify in ' || %s, 0))"
 _SETTINGS: Final = {
     "stream_schemas": "{}",
     "grant_select_to": "[]",
@@ -106,14 +102,6 @@ class Verification:
         return self.found is not None and not wrong
 
 
-@dataclass
-class _Scratch:
-    """The schema for one verification, and when it was made."""
-
-    name: str
-    started: datetime
-
-
 def verify(
     warehouse: Warehouse,
     crm: str,
@@ -135,7 +123,7 @@ def verify(
         Refusal: The CRM could not be read at all.
         SystemExit: A signal has ended it.
     """
-    with _scratch(warehouse, crm, keep=wanted.keep) as scratch:
+    with scratch_schema(warehouse, crm, keep=wanted.keep) as scratch:
         with (
             prepared(warehouse, crm, wanted.streams, Options(full=True)) as sync,
             TemporaryDirectory(prefix="warehouse-verify-") as folder,
@@ -159,69 +147,6 @@ def verify(
             for name in sorted(unread)
         ]
         return results, scratch.name if wanted.keep else None
-
-
-# The scratch schema
-
-
-@contextmanager
-def _scratch(warehouse: Warehouse, crm: str, *, keep: bool) -> Iterator[_Scratch]:
-    """Give a schema of its own, which goes in the end; those that were left behind go first."""
-    name = f"verify_{crm}_{secrets.token_hex(4)}"
-    with warehouse.connect() as connection, connection.cursor() as cursor:
-        _drop_abandoned(cursor)
-        cursor.execute(_LOCK, (name,))  # the session's, beyond this transaction
-        cursor.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-        _mark(cursor, name, _MARK)
-        cursor.execute("SELECT now()")
-        (started,) = cursor.fetchone() or (None,)
-        connection.commit()
-        try:
-            with _signals_raised():
-                yield _Scratch(name, started)
-        finally:
-            # On another connection: that one may have been idle for hours, and lost.
-            with warehouse.connect() as other, other.cursor() as last:
-                if keep:
-                    _mark(last, name, f"{_MARK}, kept")
-                else:
-                    _drop(last, name)
-
-
-@contextmanager
-def _signals_raised() -> Iterator[None]:
-    """End by an exception, on the way of which the scratch schema is dropped."""
-
-    def stop(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _mark(cursor: Cursor, name: str, text: str) -> None:
-    cursor.execute(
-        sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(name), sql.Literal(text))
-    )
-
-
-def _drop(cursor: Cursor, name: str) -> None:
-    cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
-
-
-def _drop_abandoned(cursor: Cursor) -> None:
-    cursor.execute(
-        "SELECT nspname FROM pg_namespace WHERE obj_description(oid, 'pg_namespace') = %s",
-        (_MARK,),
-    )
-    for (name,) in cursor.fetchall():
-        cursor.execute(_LOCK, (name,))
-        if cursor.fetchone() == (True,):
-            _drop(cursor, name)
 
 
 # The pipeline
@@ -263,7 +188,7 @@ def _read(warehouse: Warehouse, scratch: str) -> list[dict[str, Any]]:
 
 
 def _verified(
-    warehouse: Warehouse, crm: str, run: dict[str, Any], scratch: _Scratch, wanted: Wanted
+    warehouse: Warehouse, crm: str, run: dict[str, Any], scratch: Scratch, wanted: Wanted
 ) -> Verification:
     stream = run["sync_type"]
     result = Verification(stream, refused=run["records_failed"])
