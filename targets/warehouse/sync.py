@@ -110,7 +110,12 @@ def _without_password(text: str) -> str:
 
 @contextmanager
 def prepared(
-    warehouse: Warehouse, crm: str, streams: Sequence[str], options: Options, *, watched: bool
+    warehouse: Warehouse,
+    crm: str,
+    streams: Sequence[str],
+    options: Options,
+    *,
+    watched: bool = False,
 ) -> Iterator[Sync]:
     """Give a sync that can be run within the block.
 
