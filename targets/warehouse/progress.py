@@ -77,8 +77,8 @@ class Lines:
 class Bars:
     """A bar per stream: records, how many there will be where that is known, rate, time to go.
 
-    What is shown as done is what is committed. A dry run commits nothing; its bars are as far as
-    the tap says that it has read.
+    A bar is as far as the tap says that it has read; the first number is what is committed, by
+    sync_history. A dry run commits nothing, so there it is what was read.
     """
 
     def __init__(self, console: Console, crm: str, *, dry: bool) -> None:
@@ -86,6 +86,7 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._expected: dict[str, int] = {}
         self._read: dict[str, int] = {}
+        self._done: dict[str, int] = {}
         self._begun: dict[str, float] = {}
         self._bars = RichProgress(
             SpinnerColumn(finished_text=""),
@@ -127,9 +128,10 @@ class Bars:
         for row in rows:
             metrics = row["performance_metrics"] or {}
             name, done = row["sync_type"], row["records_processed"]
-            self._advance(name, done, metrics.get("records_expected"))
-            if (mark := _MARKS.get(row["status"])) is not None:
+            if mark := _MARKS.get(row["status"]):
                 self._end(name, done, mark, metrics)
+            else:
+                self._advance(name, done, metrics.get("records_expected"))
 
     def _begin(self, stream: str, expected: int | None) -> None:
         self._bars.update(self._head, description=f"{self._crm}: reading {stream}")
@@ -145,25 +147,27 @@ class Bars:
     def _advance(self, stream: str, done: int, expected: int | None = None) -> None:
         if stream not in self._tasks:
             self._begin(stream, expected)
-        task = self._bars.tasks[self._tasks[stream]]
-        done = max(done, int(task.completed))
         if expected is not None:
             self._expected[stream] = max(expected, self._expected.get(stream, 0))
+        self._done[stream] = done = max(done, self._done.get(stream, 0))
+        read = max(done, self._read.get(stream, 0))
         total = self._expected.get(stream)
-        if total is not None and done > total:
+        if total is not None and read > total:
             total = None  # more came than the CRM had counted
         seconds = time.monotonic() - self._begun[stream]
-        rate = done / seconds if done and seconds else 0.0
+        rate = read / seconds if seconds else 0.0
         self._bars.update(
-            task.id,
-            completed=done,
+            self._tasks[stream],
+            completed=read,
             total=total or None,
-            count=_count(done, total, self._read.get(stream, 0)),
+            count=_count(done, total, read),
             rate=f"{rate:,.0f}/s" if rate else "",
-            eta=_left(total - done, rate) if total and rate else "",
+            eta=_left(total - read, rate) if total and rate else "",
         )
 
     def _end(self, stream: str, done: int, mark: str, metrics: Row) -> None:
+        if stream not in self._tasks:
+            self._begin(stream, None)
         self._bars.update(
             self._tasks[stream],
             total=done or 1,
