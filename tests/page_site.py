@@ -21,9 +21,13 @@ from warehouse.rejects import Rejects
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+KEPT = 0.3
+"""Seconds for which the page gives an answer again in tests; to users, longer."""
 HOSTILE = "leads</td><script>alert('stream')</script>"
 ERROR = "<img src=x onerror=\"alert('error')\"> 403 Forbidden"
 RECORD = '{"id": 7, "email": "ada@example.com"}'
+
+QUICK = ("--keep-seconds", str(KEPT))
 
 _RUN = """
 INSERT INTO sync_history (crm_source, sync_type, status, start_time, end_time, records_processed,
@@ -129,7 +133,9 @@ def progress(cursor: Any, history_id: int, processed: int) -> None:
 @contextmanager
 def served(url: str, *options: str, **environment: str) -> Iterator[str]:
     """Serve the page by the command, as users do; give its address."""
-    with process("--database", url, "serve", "--port", "0", *options, **environment) as page:
+    with process(
+        "--database", url, "serve", "--port", "0", *QUICK, *options, **environment
+    ) as page:
         line = page.stdout.readline() if page.stdout else ""
         assert line.startswith("The page is at http://"), page.communicate()[1]
         yield line.split()[4]

@@ -22,10 +22,23 @@ __all__ = ["command"]
     metavar="NAME",
     help="A further host name by which browsers may call the page, as behind a proxy. Repeatable.",
 )
+@click.option(
+    "--keep-seconds",
+    default=3.0,
+    show_default=True,
+    type=click.FloatRange(0, 300),
+    help="For how long an answer may be given again to whoever asks for the same.",
+)
 @json_option
 @pass_warehouse
 def command(
-    warehouse: Warehouse, host: str, port: int, hosts: tuple[str, ...], *, as_json: bool
+    warehouse: Warehouse,
+    host: str,
+    port: int,
+    hosts: tuple[str, ...],
+    keep_seconds: float,
+    *,
+    as_json: bool,
 ) -> None:
     """Serve the page: what runs, health, history, rejects, freshness; and /metrics, /healthz.
 
@@ -55,7 +68,7 @@ def command(
         if not views.database.is_reachable():
             click.echo("The page will say so until the database answers.", err=True)
         names = hosts if is_local or hosts else None
-        server.serve(app.build(views, credentials, names), host, port, ready)
+        server.serve(app.build(views, credentials, names, keep_seconds), host, port, ready)
     except (access.AccessError, server.NotServed) as error:
         raise Refusal(str(error)) from None
     finally:

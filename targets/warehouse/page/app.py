@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
     from warehouse.page.views import Views
 
-__all__ = ["KEPT", "build"]
-
-KEPT = 3.0
-"""Seconds for which an answer may be given again to whoever asks for the same."""
+__all__ = ["build"]
 
 
-def build(views: Views, credentials: Credentials, hosts: Collection[str] | None) -> Guard:
+def build(
+    views: Views, credentials: Credentials, hosts: Collection[str] | None, kept: float
+) -> Guard:
     """Return the application.
 
     Args:
         views: What it shows.
         credentials: What opens it.
         hosts: See `Guard`.
+        kept: Seconds for which an answer may be given again to whoever asks for the same.
     """
-    page = _Page(views)
+    page = _Page(views, kept)
     app = Starlette(
         routes=[
             Route("/", page.overview),
@@ -68,13 +68,13 @@ def build(views: Views, credentials: Credentials, hosts: Collection[str] | None)
 class _Page:
     """The addresses."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Views, kept: float) -> None:
         self.views = views
-        self.cache: Cache[bytes] = Cache(KEPT)
-        self.reachable: Cache[bool] = Cache(KEPT)
+        self.cache: Cache[bytes] = Cache(kept)
+        self.reachable: Cache[bool] = Cache(kept)
 
     async def _show(self, view: Callable[..., str], *asked: Hashable) -> Response:
-        """Answer with a view's HTML; what is asked twice within `KEPT` is worked out once."""
+        """Answer with a view's HTML; what is asked for again soon is not worked out again."""
         make = partial(view, *asked)
         return HTMLResponse(await self.cache.get((view.__name__, *asked), lambda: make().encode()))
 

@@ -201,7 +201,7 @@ def test_what_runs_keeps_itself_up_to_date_and_disturbs_nobody(browser, site, wa
         def get_on(processed: int) -> None:
             page_site.progress(cursor, 64, processed)
             connection.commit()
-            page.wait_for_timeout(3100)  # what the server keeps
+            page.wait_for_timeout(500)  # what the server keeps
 
         page.clock.install()
         page.goto(site)
@@ -229,7 +229,7 @@ def test_what_runs_keeps_itself_up_to_date_and_disturbs_nobody(browser, site, wa
         button.click()
         cursor.execute("UPDATE sync_history SET status = 'success', end_time = now() WHERE id = 64")
         connection.commit()
-        page.wait_for_timeout(3100)
+        page.wait_for_timeout(500)
         page.clock.run_for(5000)
         expect(news).to_have_text("Nothing is running.")
         cursor.execute("UPDATE sync_history SET status = 'running', end_time = NULL WHERE id = 64")
