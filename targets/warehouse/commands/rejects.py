@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.crms import crm_source
 from warehouse.moment import moment
 from warehouse.refusals import Filter, find, purge, record, summary
 from warehouse.rejects import Rejects
@@ -46,7 +47,9 @@ def _filters(function: Callable[..., Any]) -> Callable[..., Any]:
             "--class", "error_class", type=click.Choice(_CLASSES), help="Only this class."
         ),
         click.option("--stream", help="Only this stream, for example contacts."),
-        click.option("--crm", help="Only this CRM, for example hubspot."),
+        click.option(
+            "--crm", type=crm_source, metavar="CRM", help="Only this CRM, for example hubspot."
+        ),
     ):
         function = option(function)
     return function

@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.crms import named
+from warehouse.entities import resolved
 from warehouse.verify import Verification, Wanted, verify
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ def command(
 
     Example: warehouse verify hubspot contacts deals
     """
-    wanted = Wanted(entities, None if everything else first, values, keep)
+    crm, _ = named(warehouse.project, crm)
+    streams = resolved(warehouse, crm, entities) if entities else ()
+    wanted = Wanted(streams, None if everything else first, values, keep)
     with Console(stderr=True).status(f"Reading {crm}") as status:
 
         def show(line: str) -> None:

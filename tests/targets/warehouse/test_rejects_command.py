@@ -64,6 +64,7 @@ def test_list_gives_single_rows_without_records(wh, command):
 def test_filters(command):
     for arguments, ids in (
         (["--crm", "crm"], [3, 2, 1]),
+        (["--crm", "tap-CRM"], [3, 2, 1]),
         (["--stream", "deals"], [5, 4]),
         (["--class", "database"], [3]),
         (["--since", "9d"], [5, 4, 3, 2]),

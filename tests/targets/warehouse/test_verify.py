@@ -146,6 +146,9 @@ def test_planted_errors_are_found_and_changes_of_the_source_are_told_apart(accou
     account.query(f"UPDATE hubspot.contacts SET lastname = 'planted' WHERE id = '{ids[1]}'")
     account.query(f"UPDATE hubspot.contacts SET _sdc_deleted_at = now() WHERE id = '{ids[2]}'")
     account.query("INSERT INTO hubspot.contacts (id, lastname) VALUES ('1', 'planted')")
+    # A stream that was read once, and that the source has not any more.
+    account.query("INSERT INTO sync_history (crm_source, sync_type, status)"
+                  " VALUES ('hubspot', 'ghosts', 'success')")  # fmt: skip
     planted = account.everything()
     # Of one that was killed, and of one that still runs.
     left, running = "verify_hubspot_00000001", "verify_hubspot_00000002"
@@ -161,8 +164,8 @@ def test_planted_errors_are_found_and_changes_of_the_source_are_told_apart(accou
     sandbox.command("update", **change)
     (new,) = sandbox.command("create", record_type="contacts", properties={"email": "a@b.example"})
 
-    found, unread = account.verify("contacts", "nothing", "--keep", "--values", code=1)
-    assert (unread["stream"], unread["ok"]) == ("nothing", False)
+    found, unread = account.verify("contacts", "ghosts", "--keep", "--values", code=1)
+    assert (unread["stream"], unread["ok"]) == ("ghosts", False)
     assert unread["error"].startswith("it was not read")
     assert {name: found[name] for name in NOTHING if name != "differences"} == {
         "missing": 2, "extra": 1, "different": 1, "changed": 2, "refused": 0,
@@ -209,10 +212,10 @@ def test_what_cannot_be_read_is_said(account):
     assert account.scratch() == []
 
 
-def test_an_unknown_crm_is_refused(account):
+def test_an_unknown_crm_is_a_wrong_use(account):
     result = subprocess.run([BIN / "warehouse", "verify", "nothing"], cwd=account.folder,
                             env=os.environ | account.project.environment, capture_output=True,
                             text=True, check=False)  # fmt: skip
-    assert result.returncode == 3
-    assert "There is no CRM nothing" in result.stderr
+    assert result.returncode == 2
+    assert "There is no CRM nothing. There are: hubspot." in result.stderr
     assert account.scratch() == []
