@@ -237,7 +237,8 @@ def effective(
     """
     found = {name: Value(it["default"], "default") for name, it in schema.items()
              if it.get("default") is not None}  # fmt: skip
-    found |= {name: Value(value, "meltano.yml") for name, value in written.items()}
+    found |= {name: Value(value, "meltano.yml") for name, value in written.items()
+              if value is not None}  # fmt: skip
     scope = [ALL, *(streams if len(streams) == 1 else ())]
     for row in sorted((row for row in rows if row.sync_type in scope), key=lambda r: r.words):
         origin = f"sync_configuration {row.sync_type}"

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from warehouse.command import Refusal
 from warehouse.configuration import ALL, TAP_SETTINGS, Configuration
+from warehouse.credentials import is_secret
 from warehouse.crms import crms, tap_settings
 from warehouse.entities import unknown_streams
 from warehouse.handover import settings_of
@@ -110,7 +111,7 @@ def _settings(row: Row, tap: str, schema: Mapping[str, Any]) -> Iterator[str]:
             close = difflib.get_close_matches(name, schema, 1)
             hint = f" Is {close[0]} meant?" if close else ""
             yield f"{tap} has no setting {name}.{hint}"
-        elif schema.get(name, {}).get("secret"):
+        elif is_secret(name, schema):
             yield (
                 f"{name} is a credential: warehouse credentials set {row.crm_source} {name}, and"
                 f" warehouse config unset {row.name} {name}."

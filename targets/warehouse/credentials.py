@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ __all__ = [
     "credential_groups",
     "credential_settings",
     "displaced",
+    "is_secret",
+    "sounds_secret",
 ]
 
 GROUPS: Final = (
@@ -43,6 +46,8 @@ GROUPS: Final = (
     ("username", "password"),
 )
 """Taps name their credentials by what they are; either group is enough."""
+
+_TELLING: Final = re.compile("token|secret|password|_key|credential", re.IGNORECASE)
 
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the setting's name
 
@@ -259,6 +264,16 @@ def credential_settings(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a tap's settings that are secret, or belong to a group that is."""
     grouped = {name for group in credential_groups(settings) for name in group}
     return [name for name, schema in settings.items() if schema.get("secret") or name in grouped]
+
+
+def sounds_secret(name: str) -> bool:
+    """Whether a setting or variable that nobody describes is a secret, by its name."""
+    return bool(_TELLING.search(name))
+
+
+def is_secret(name: str, settings: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a tap's setting is a secret: as the tap says, or where it does not, by its name."""
+    return bool(settings[name].get("secret")) if name in settings else sounds_secret(name)
 
 
 def displaced(settings: Mapping[str, Mapping[str, Any]], given: set[str]) -> set[str]:

@@ -21,7 +21,7 @@ from warehouse.configuration import (
     text_of,
     variable,
 )
-from warehouse.credentials import REFRESH_TOKEN, Credentials, displaced
+from warehouse.credentials import REFRESH_TOKEN, Credentials, displaced, is_secret
 from warehouse.crms import environment_name, tap_of, tap_settings, written
 from warehouse.encryption import Keys
 
@@ -83,7 +83,7 @@ def settings_of(warehouse: Warehouse, crm: str, streams: Sequence[str] = ()) -> 
     found |= {name: Value(None, "api_credentials", is_ours=True) for name in secrets}
     schema = tap_settings(tap)
     return {
-        name: Value(None, it.origin, it.is_ours) if schema.get(name, {}).get("secret") else it
+        name: Value(None, it.origin, it.is_ours) if is_secret(name, schema) else it
         for name, it in sorted(found.items())
     }
 

@@ -14,6 +14,7 @@ from warehouse.command import Warehouse, console, emit, json_option, pass_wareho
 from warehouse.configuration import ALL, COLUMNS, Configuration, Row, text_of
 from warehouse.configuration_check import all_problems, problems
 from warehouse.configuration_input import changed_row, without
+from warehouse.credentials import is_secret
 from warehouse.crms import crms, environment_name, named, tap_settings
 from warehouse.handover import settings_of
 from warehouse.presets import ENVIRONMENTS, preset
@@ -49,23 +50,15 @@ def show(warehouse: Warehouse, crm: str | None, stream: str | None, *, as_json: 
         none = "Nothing is configured; all is as meltano.yml says."
         _show_rows(warehouse, rows, as_json=as_json, none=none)
         return
-    crm, tap = named(warehouse.project, crm)
+    crm, _ = named(warehouse.project, crm)
     values = settings_of(warehouse, crm, (stream,) if stream else ())
-    schema = tap_settings(tap)
-    hidden = {name for name, one in schema.items() if one.get("secret")}
-    hidden |= {name for name, it in values.items() if it.origin == "api_credentials"}
     if as_json:
-        emit(
-            *(
-                {"setting": name, "value": None if name in hidden else it.value,
-                 "origin": it.origin}
-                for name, it in values.items()
-            )
-        )  # fmt: skip
+        for name, it in values.items():
+            emit({"setting": name, "value": it.value, "origin": it.origin})
         return
     table = _table("setting", "value", "from", title=f"What {crm} is read with")
     for name, it in values.items():
-        shown = "(hidden)" if name in hidden else text_of(it.value)
+        shown = "(hidden)" if it.value is None else text_of(it.value)
         table.add_row(name, Text(shown, overflow="fold"), Text(it.origin))
     console().print(table)
 
@@ -229,15 +222,12 @@ def _split(words: tuple[str, ...], separator: str) -> tuple[str, tuple[str, ...]
 def _show_rows(warehouse: Warehouse, rows: list[Row], *, as_json: bool, none: str) -> None:
     """Print the table's rows, without secrets that somebody wrote there by hand."""
     taps = crms(warehouse.project)
-    hidden = {
-        crm: {name for name, one in tap_settings(tap).items() if one.get("secret")}
-        for crm, tap in taps.items()
-    }
+    known = {crm: tap_settings(tap) for crm, tap in taps.items()}
     shown = [
         replace(
             row,
             api_settings={
-                name: "(hidden)" if name in hidden.get(row.crm_source, ()) else value
+                name: "(hidden)" if is_secret(name, known.get(row.crm_source, {})) else value
                 for name, value in row.api_settings.items()
             },
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 from datetime import date
@@ -18,6 +17,7 @@ from rich.text import Text
 from warehouse import crms, handover
 from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
 from warehouse.configuration import variable
+from warehouse.credentials import sounds_secret
 from warehouse.entities import resolved
 from warehouse.progress import Bars, Lines, Watch
 from warehouse.sync import SETTINGS, Options, Sync, is_set_up, prepared
@@ -35,7 +35,6 @@ _DEPRECATED: Final = {
     "verbose": "--debug",
     "force-overwrite": "--force",
 }
-_SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|_KEY|CREDENTIAL")
 _STYLES: Final = {"success": "green", "partial": "yellow", "failed": "red", "running": "cyan"}
 _FORM: Final = "YYYY-MM-DD"
 
@@ -241,7 +240,7 @@ def _secrets(crm: str, warehouse: Warehouse, told: Mapping[str, str]) -> set[str
         variable(tap, name) for name, it in crms.tap_settings(tap).items() if it.get("secret")
     }
     stored = {variable(tap, name) for name in handover.credentials_of(warehouse, crm)}
-    return declared | stored | {name for name in told if _SECRET.search(name)}
+    return declared | stored | {name for name in told if sounds_secret(name)}
 
 
 def _print(sync: Sync, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -259,13 +259,17 @@ def test_validate_has_one_sentence_per_problem(
         " schedule_enabled) VALUES ('nobody', 'all', NULL, '{}', false),"
         " ('files', 'all', 10, '{}', false),"
         """ ('hubspot', 'all', 10, '{"refresh_token": "s3cret", "x": 1}', true),"""
-        """ ('foreign', 'all', 10, '{"x": 1}', false)"""
+        """ ('foreign', 'all', 10, '{"x": 1, "api_token": "s3cret"}', false)"""
     )
     monkeypatch.setenv("HUBSPOT_BATCH_SIZE", "0")
     result = call("validate")
     assert result.exit_code == 1
     assert result.output.splitlines() == [
         "files: tap-files has no setting page_size, so batch_size does nothing.",
+        (
+            "foreign: api_token is a credential: warehouse credentials set foreign api_token, and"
+            " warehouse config unset foreign api_token."
+        ),
         "hubspot: tap-hubspot has no setting x.",
         (
             "hubspot: refresh_token is a credential: warehouse credentials set hubspot"
@@ -277,7 +281,9 @@ def test_validate_has_one_sentence_per_problem(
     ]
     assert json.loads(call("validate", "--json").output)["ok"] is False
     monkeypatch.delenv("HUBSPOT_BATCH_SIZE")
-    assert "s3cret" not in call("show").output + call("show", "hubspot", "--json").output
+    shown = [done("show"), done("show", "hubspot", "--json"), done("show", "foreign")]
+    assert "s3cret" not in "".join(shown)
+    assert "(hidden)" in shown[2]
 
 
 def schedules(project: Path) -> dict[str, str]:
