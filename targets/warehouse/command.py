@@ -17,6 +17,8 @@ from dotenv import dotenv_values
 from rich.console import Console
 
 from warehouse.address import AddressError, database_address
+from warehouse.errors import Refusal
+from warehouse.project import loader_settings
 from warehouse.server import WarehouseUnavailableError, libpq_url
 
 if TYPE_CHECKING:
@@ -28,12 +30,6 @@ __all__ = ["PREFIX", "Refusal", "Warehouse", "console", "emit", "json_option", "
 
 PREFIX: Final = "TARGET_WAREHOUSE_"
 _PIPED_WIDTH: Final = 160
-
-
-class Refusal(click.ClickException):
-    """Says what to set, start or install instead of a traceback; the exit code is 3."""
-
-    exit_code = 3
 
 
 @dataclass(frozen=True)
@@ -50,14 +46,14 @@ class Warehouse:
 
     @classmethod
     def of_project(cls, database: str | None = None) -> Warehouse:
-        """Return the warehouse as Meltano finds it; the environment wins over ``.env``.
+        """Return the warehouse as Meltano finds it: the environment, ``.env``, meltano.yml.
 
         Args:
             database: A URL that takes the place of what the settings say of the address.
         """
         values = {**dotenv_values(_folder() / ".env"), **os.environ}
         variables = {name: value for name, value in values.items() if value}
-        settings = {
+        settings = loader_settings(_folder(), variables) | {
             name.removeprefix(PREFIX).lower(): value
             for name, value in variables.items()
             if name.startswith(PREFIX)

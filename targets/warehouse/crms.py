@@ -7,13 +7,12 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from warehouse import project as project_file
 from warehouse.command import Refusal, Warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = [
@@ -43,7 +42,7 @@ def crms(project: Path) -> dict[str, str]:
     """
     names = (
         one["name"]
-        for document in _documents(project)
+        for document in project_file.documents(project)
         for one in ((document.get("plugins") or {}).get("extractors") or ())
     )
     return {crm_source(name): name for name in sorted(names)}
@@ -95,7 +94,7 @@ def written(project: Path, tap: str, environment: str | None = None) -> dict[str
     """
     return {
         name: value
-        for plugin in _plugins(project, tap, environment)
+        for plugin in project_file.plugins(project, "extractors", tap, environment)
         for name, value in (plugin.get("config") or {}).items()
     }
 
@@ -113,7 +112,8 @@ def selected(warehouse: Warehouse, tap: str) -> list[str]:
         except (ValueError, TypeError):
             raise Refusal(f'The variable {name} is no list like ["contacts.*"].') from None
     rules: list[str] = []
-    for plugin in _plugins(warehouse.project, tap, environment_name(warehouse)):
+    found = environment_name(warehouse)
+    for plugin in project_file.plugins(warehouse.project, "extractors", tap, found):
         rules = plugin.get("select") or rules
     return rules
 
@@ -124,10 +124,7 @@ def environment_name(warehouse: Warehouse) -> str | None:
     Raises:
         Refusal: See `crms`.
     """
-    if name := warehouse.variables.get("MELTANO_ENVIRONMENT"):
-        return name
-    found = _document(warehouse.project / "meltano.yml").get("default_environment")
-    return str(found) if found else None
+    return project_file.environment_name(warehouse.project, warehouse.variables)
 
 
 def state_id_suffix(warehouse: Warehouse, environment: str) -> str | None:
@@ -138,50 +135,12 @@ def state_id_suffix(warehouse: Warehouse, environment: str) -> str | None:
     """
     found = {
         one["name"]: one.get("state_id_suffix")
-        for document in _documents(warehouse.project)
+        for document in project_file.documents(warehouse.project)
         for one in document.get("environments") or ()
     }
     return warehouse.variables.get("MELTANO_RUN_STATE_ID_SUFFIX") or found.get(environment)
 
 
-def _plugins(project: Path, tap: str, environment: str | None) -> Iterator[Mapping[str, Any]]:
-    """Yield what meltano.yml says of a tap, and then what one of its environments does."""
-    documents = list(_documents(project))
-    places = [document.get("plugins") for document in documents]
-    places += [
-        (one.get("config") or {}).get("plugins")
-        for document in documents
-        for one in document.get("environments") or ()
-        if one["name"] == environment
-    ]
-    for place in places:
-        for plugin in (place or {}).get("extractors") or ():
-            if plugin["name"] == tap:
-                yield plugin
-
-
 def _class(tap: str) -> Any:
     found = entry_points(group="crm_warehouse.taps", name=tap)
     return next(iter(found)).load() if found else None
-
-
-def _documents(project: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield meltano.yml, and what its include_paths name."""
-    main = _document(project / "meltano.yml")
-    yield main
-    for pattern in main.get("include_paths") or ():
-        for path in sorted(project.glob(pattern)):
-            if path.name != "meltano.yml" or path.parent != project:
-                yield _document(path)
-
-
-def _document(path: Path) -> Mapping[str, Any]:
-    try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise Refusal(
-            f"{path.parent} is no Meltano project: it has no meltano.yml. Go to the project's"
-            " folder, or name it in the variable MELTANO_PROJECT_ROOT."
-        ) from None
-    except (OSError, UnicodeError, YAMLError) as error:
-        raise Refusal(f"{path} cannot be read: {type(error).__name__}.") from None

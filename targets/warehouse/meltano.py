@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from warehouse import handover
 from warehouse.command import PREFIX, Refusal, Warehouse
+from warehouse.project import loader_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,10 +79,11 @@ def environment(
         "NO_COLOR": "1",
     }
     if url := warehouse.settings.get("sqlalchemy_url"):  # perhaps from the command line
-        displaced = {
-            f"{PREFIX}{name.upper()}" for name in _ADDRESS if name not in warehouse.settings
-        }
-        result |= dict.fromkeys(displaced & warehouse.variables.keys(), "")
+        said = loader_settings(warehouse.project, warehouse.variables)
+        for name in _ADDRESS:
+            variable = f"{PREFIX}{name.upper()}"
+            if name not in warehouse.settings and (name in said or variable in warehouse.variables):
+                result[variable] = ""
         if url != warehouse.variables.get(f"{PREFIX}SQLALCHEMY_URL"):
             result[f"{PREFIX}SQLALCHEMY_URL"] = str(url)
     return result | (handover.environment(warehouse, crm, streams) if crm else {})

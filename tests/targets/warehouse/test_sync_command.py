@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.fernet import Fernet
 from rich.console import Console
+from warehouse.command import Warehouse
 from warehouse.entities import narrowed
+from warehouse.meltano import environment
 from warehouse.pipeline import Line, Pipeline, new_log
 from warehouse.progress import Bars
 
@@ -128,6 +130,30 @@ def test_a_database_on_the_command_line_takes_the_place_of_the_settings(
         "TARGET_WAREHOUSE_SQLALCHEMY_URL": wh.url,
         "TARGET_WAREHOUSE_USER": "",
     }
+
+
+def test_the_database_may_be_in_the_projects_file(
+    fake: Fake, wh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = """\
+  - name: target-warehouse
+    config: {host: $WHERE, port: 5433, history_schema: ops}
+"""
+    project = PROJECT.replace("  - name: target-warehouse\n", loader)
+    (fake.folder / "meltano.yml").write_text(project)
+    (fake.folder / ".env").write_text("WHERE=db.example.com\nTARGET_WAREHOUSE_PORT=5434\n")
+    found = Warehouse.of_project()
+    assert found.settings == {"host": "db.example.com", "port": "5434", "history_schema": "ops"}
+    other = Warehouse.of_project(wh.url)
+    assert other.settings == {"sqlalchemy_url": wh.url, "history_schema": "ops"}
+    told = environment(other)
+    assert {name: it for name, it in told.items() if name.startswith("TARGET_")} == {
+        "TARGET_WAREHOUSE_HOST": "",
+        "TARGET_WAREHOUSE_PORT": "",
+        "TARGET_WAREHOUSE_SQLALCHEMY_URL": wh.url,
+    }
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(fake.folder / "elsewhere"))
+    assert Warehouse.of_project().settings == {}
 
 
 def test_full_is_meltanos_full_refresh(fake: Fake, command: Callable[..., Result]) -> None:
