@@ -40,14 +40,15 @@ SELECT nspname AS schema, relname AS name, nullif(reltuples, -1)::bigint AS rows
 FROM marked ORDER BY 1, 2
 """
 
-# From the newest run back, which for a stream that is read well is a step or two of an index.
+# From the newest run back, which for a stream that is read well is a step or two of an index. As for
+# health, a partial run counts: it read its stream to the end.
 _SUCCEEDED: Final = """
 SELECT found.*, succeeded.*
 FROM found
 LEFT JOIN LATERAL (
     SELECT end_time AS succeeded, configuration -> 'table' AS place FROM {table} AS run
     WHERE (run.crm_source, run.sync_type) = (found.crm_source, found.sync_type)
-        AND status = 'success' AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
+        AND status IN ('success', 'partial') AND configuration ->> 'mode' IS DISTINCT FROM 'replay'
     ORDER BY start_time DESC LIMIT 1
 ) AS succeeded ON true
 """
