@@ -40,8 +40,8 @@ SELECT nspname AS schema, relname AS name, nullif(reltuples, -1)::bigint AS rows
 FROM marked ORDER BY 1, 2
 """
 
-# From the newest run back, which for a stream that is read well is a step or two of an index. As for
-# health, a partial run counts: it read its stream to the end.
+# From the newest run back, which for a stream that is read well is a step or two of an index. As
+# for health, a partial run counts: it read its stream to the end.
 _SUCCEEDED: Final = """
 SELECT found.*, succeeded.*
 FROM found
