@@ -26,13 +26,10 @@ class FullRead:
     def __init__(self, name: str, table: Table) -> None:
         """Name the temporary table, unique in the session, and the table it is about."""
         self._bare, self.table = name, table
-        self.covers_table = False
-        """Whether every row of the table was received, so that none needed to be remembered."""
         self.name = sql.Identifier("pg_temp", name)
 
     def forget(self, cursor: Cursor) -> None:
         """Begin anew to note keys as received."""
-        self.covers_table = False
         cursor.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.name))
 
     def remember(
@@ -41,6 +38,8 @@ class FullRead:
         staging: Staging,
         refused: Sequence[Mapping[str, str]],
         also: sql.Composable | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         """Note the keys of a staged batch as received.
 
@@ -49,6 +48,7 @@ class FullRead:
             staging: The staged records.
             refused: Known key columns of refused records.
             also: A table of more keys.
+            whole: All keys that the table has so far were received, and none was noted.
         """
         keys = names(self.table.keys)
         known = [key for key in refused if {*self.table.keys} <= key.keys()]
@@ -62,16 +62,12 @@ class FullRead:
                 seen=sql.Identifier(self._bare),
                 keys=keys,
                 table=staging.table.sql,
-                condition=self._condition,
+                condition=_condition(whole=whole),
                 staging=staging.name,
                 also=also or sql.SQL("{} WHERE false").format(staging.name),
                 known=sql.Literal(Json(known)),
             )
         )
-
-    @property
-    def _condition(self) -> sql.SQL:
-        return sql.SQL("" if self.covers_table else " WHERE false")
 
     def widen(self, cursor: Cursor, columns: Iterable[Column]) -> None:
         """Follow the table's key columns to numeric."""
@@ -90,6 +86,7 @@ class FullRead:
         hard: bool,
         before: Any = None,
         window: tuple[str, str] | None = None,
+        whole: bool = False,
     ) -> int:
         """Delete, or mark, the rows whose key was not remembered.
 
@@ -98,6 +95,7 @@ class FullRead:
             hard: Delete; else mark.
             before: For a table without a key: the moment the run began to write.
             window: A column and a value; only rows that are not before it are meant.
+            whole: As for `remember`.
 
         Returns:
             Rows deleted or marked.
@@ -108,7 +106,7 @@ class FullRead:
                     "CREATE TEMP TABLE IF NOT EXISTS {seen} AS SELECT {keys} FROM {table}"
                     "{condition}; ANALYZE {seen}"
                 ).format(
-                    condition=self._condition,
+                    condition=_condition(whole=whole),
                     seen=sql.Identifier(self._bare),
                     keys=names(self.table.keys),
                     table=self.table.sql,
@@ -136,3 +134,7 @@ class FullRead:
             )
         cursor.execute(statement.format(self.table.sql, gone))
         return cursor.rowcount
+
+
+def _condition(*, whole: bool) -> sql.SQL:
+    return sql.SQL("" if whole else " WHERE false")

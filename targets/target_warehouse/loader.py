@@ -236,10 +236,10 @@ class Loader:
         """Load past the staging table; nothing was done where that returns None."""
         received = self.stream.received
         if received:
-            is_new = received.version != batch.version
+            covered = received.covers_table and received.version == batch.version
         else:
-            is_new = self._is_remembered(batch) and bool(self.stream.counts.processed)
-        if is_new:  # the rows that are there already do not belong to this read
+            covered = not (self._is_remembered(batch) and self.stream.counts.processed)
+        if not covered:  # there are rows of something else than this read, or keys noted of it
             return None
         return self._work_on(cursor, prepared, batch, encoded).load_directly()
 
@@ -294,12 +294,17 @@ class Loader:
             self._full_read.forget(cursor)
             cursor.execute("SELECT now()")
             (since,) = cursor.fetchone() or (None,)
-            received = Received(batch.version, self.run.session.generation, since)
+            received = Received(
+                batch.version, self.run.session.generation, since, covers_table=prepared.direct
+            )
         if prepared.direct:
-            self._full_read.covers_table = True
-        elif self.plan.table.keys and received.generation == self.run.session.generation:
+            return received
+        if self.plan.table.keys and received.generation == self.run.session.generation:
             also = prepared.fingerprints.name if prepared.fingerprints else None
-            self._full_read.remember(cursor, prepared.staging, encoded.known_keys, also)
+            self._full_read.remember(
+                cursor, prepared.staging, encoded.known_keys, also, whole=received.covers_table
+            )
+            received = replace(received, covers_table=False)
         return received
 
     def forget_keys_unless(self, schema: Mapping[str, Any], keys: Sequence[str]) -> None:
@@ -329,8 +334,10 @@ class Loader:
                 " source stay until the next one",
                 self.stream.name,
             )
-        else:
-            self.run.add(self.stream, self.stream.counts + Counts(deleted=deleted))
+            return
+        if received := self.stream.received:
+            received.covers_table = False
+        self.run.add(self.stream, self.stream.counts + Counts(deleted=deleted))
 
     def _delete_unseen(self, cursor: Cursor, *, hard: bool, since: str | None) -> int | None:
         received = self.stream.received
@@ -340,7 +347,13 @@ class Loader:
         self._prepare(cursor)
         before = received.since if received else None
         window = (self.plan.table.columns_of[self.plan.window], since) if since else None
-        deleted = self._full_read.delete_unseen(cursor, hard=hard, before=before, window=window)
+        deleted = self._full_read.delete_unseen(
+            cursor,
+            hard=hard,
+            before=before,
+            window=window,
+            whole=bool(received and received.covers_table),
+        )
         if not self.run.dry:
             self._record(cursor, self.stream.counts + Counts(deleted=deleted), [])
         return deleted

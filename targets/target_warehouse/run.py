@@ -42,13 +42,15 @@ _KEPT_SETTINGS: Final = (
 class Received:
     """Keys noted for a full table: of which version, and whether all of them are still there.
 
-    `gathered` are rows that wait to take the place of the table's (see `Replacement`).
+    `gathered` are rows that wait to take the place of the table's (see `Replacement`). Where
+    `covers_table`, every row of the table was received, so that no key needed to be noted.
     """
 
     version: int | None
     generation: int
     since: Any = None
     gathered: int = 0
+    covers_table: bool = False
 
 
 @dataclass

@@ -170,3 +170,31 @@ def test_a_table_without_a_key_takes_rows_directly_whatever_it_holds(wh, message
     for _ in range(2):
         wh.load(head, *records(messages, 1, 1))
     assert (direct(), ids(wh)) == (2, [1, 1, 1, 1])
+
+
+def test_rows_of_the_read_stay_after_its_schema_has_changed(wh, messages, direct):
+    wh.load(
+        messages.schema("s", PROPERTIES),
+        *records(messages, 1, 2, version=1),
+        messages.schema("s", PROPERTIES | {"new": {"type": "string"}}),
+        *records(messages, 3, version=1),
+        activate(1),
+        hard_delete=True,
+    )
+    assert direct() == 1
+    assert (ids(wh), wh.counts()[0][-1]) == ([1, 2, 3], 0)
+
+
+def test_a_table_emptied_within_a_read_keeps_what_comes_after(wh, messages, direct):
+    head = messages.schema("s", PROPERTIES)
+    wh.load(head, *records(messages, 1))
+    wh.load(
+        head,
+        *records(messages, None, version=1),
+        activate(1),
+        *records(messages, 2, version=1),
+        activate(1),
+        hard_delete=True,
+    )
+    assert ids(wh) == [2]
+    assert direct() == 1
