@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["Tap"]
 
 
+WIRE = ("aiobotocore", "boto3", "botocore", "fsspec", "s3fs", "urllib3")
+"""Libraries whose debugging tells what goes over the wire: signed headers, queries, bodies."""
+
+
 class Tap(SDKTap):
     """A tap: `name`, `config_jsonschema`, and in `discover_streams` its streams.
 
@@ -55,6 +59,8 @@ class Tap(SDKTap):
 
     def __init__(self, **kwargs: Any) -> None:
         self.statuses: dict[str, Status] = {}
+        for library in WIRE:
+            logging.getLogger(library).setLevel(logging.INFO)
         super().__init__(**kwargs)
         self._state_writer = StatusWriter(self.message_writer, self.statuses)
 
