@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 from singer_sdk import typing as th
 from tapkit.tap import WIRE, Tap
 
+if TYPE_CHECKING:
+    from tapkit.stream import Stream
+
 
 class TapSilent(Tap):
     name = "tap-silent"
     config_jsonschema = th.PropertiesList().to_dict()
+
+    def discover_streams(self) -> list[Stream]:
+        return []
 
 
 @pytest.mark.parametrize("library", WIRE)
