@@ -201,6 +201,8 @@ class Pipeline:
         self._send(signal.SIGKILL if again else number)
 
     def _send(self, number: int) -> None:
+        if number == signal.SIGHUP:  # the terminal is gone; plugins would die of it at once
+            number = signal.SIGTERM
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)

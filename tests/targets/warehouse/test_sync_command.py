@@ -388,6 +388,23 @@ def test_a_pipeline_that_does_not_end_is_killed_by_a_second_signal(tmp_path: Pat
     assert (pipeline.exit_code, pipeline.returncode) == (130, -signal.SIGKILL)
 
 
+def test_a_closed_terminal_ends_a_pipeline_as_sigterm_does(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended well'))\n"
+        "os.write(1, b'begun\\n')\n"
+        "while True: time.sleep(1)\n"
+    )
+    pipeline = Pipeline([sys.executable, "-c", code], tmp_path, {}, new_log(tmp_path, "a"))
+    seen = []
+    for line in pipeline.lines():
+        seen += [line.text] if line else []
+        if line and line.text == "begun":
+            signal.raise_signal(signal.SIGHUP)
+    assert seen == ["begun", "ended well"]
+    assert (pipeline.exit_code, pipeline.returncode) == (129, 1)
+
+
 def test_the_oldest_logs_go(tmp_path: Path) -> None:
     for number in range(105):
         new_log(tmp_path, f"{number:03}")
