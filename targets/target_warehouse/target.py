@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from itertools import groupby, islice
+from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -48,7 +48,8 @@ _SWITCH_INTERVAL: Final = 1e-4
 """Seconds after which the reading thread lets the writing one go on, which has little to do each
 time but send more; Python's own 5 ms would leave the server waiting for a third of the time."""
 
-_TOGETHER: Final = 100  # lines of a file that are handed on at once
+_TOGETHER: Final = 1 << 16  # bytes of a file that are handed on at once
+_AROUND: Final = 50  # bytes of a message that are not the record's, more or less
 _STREAM_AND_VERSION: Final = attrgetter("stream", "version")
 
 _SAID: Final = (
@@ -266,16 +267,20 @@ class TargetWarehouse(SQLTarget):
     def _process_records(self, messages: Sequence[RecordMessage], size: int) -> None:
         """Buffer records that came one after the other and are `size` bytes together."""
         each = size // len(messages)
-        if len({message.stream for message in messages}) > 1:
+        is_mixed = len({message.stream for message in messages}) > 1
+        if is_mixed:
             for message in messages:  # or one that waits would keep all of them in memory
                 message.record = message.record.copy()
         for (name, version), group in groupby(messages, _STREAM_AND_VERSION):
+            some = list(group)
+            if is_mixed:  # one stream's records may be a thousand times as long as another's
+                each = sum(len(message.record) for message in some) // len(some) + _AROUND
             if (sink := self._direct.get(name)) and sink.takes_many:
                 if sink.batch.items and sink.batch.version != version:
                     self._drain(sink)
-                self._add_many(sink, list(group), each)
+                self._add_many(sink, some, each)
             else:
-                for message in group:
+                for message in some:
                     self._process_record(message, each)
 
     def _add_many(self, sink: WarehouseSink, messages: Sequence[RecordMessage], size: int) -> None:
@@ -326,10 +331,16 @@ class TargetWarehouse(SQLTarget):
             raise RecordsWithoutSchemaException(f"A batch of '{stream}' came before its schema")
         properties = self.mapper.stream_maps[stream][0].raw_schema["properties"]
         version = message_dict.get("version")
-        lines = batch_files.records(message_dict, properties)
-        while part := [*islice(lines, _TOGETHER)]:
-            messages = [RecordMessage(stream, cast("Raw", line), version) for line in part]
-            self._process_records(messages, sum(map(len, part)))
+        messages: list[RecordMessage] = []
+        size = 0
+        for line in batch_files.records(message_dict, properties):
+            messages.append(RecordMessage(stream, cast("Raw", line), version))
+            size += len(line)
+            if size >= _TOGETHER:
+                self._process_records(messages, size)
+                messages, size = [], 0
+        if messages:
+            self._process_records(messages, size)
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         """Delete what a complete read did not bring: now, or when it has ended."""

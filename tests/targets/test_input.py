@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -43,6 +44,41 @@ def test_a_batch_has_a_version(wh, messages, tmp_path):
     wh.load(head, messages.record("s", id=1), messages.record("s", id=2))
     wh.load(head, batch, activate, hard_delete=True)
     assert [row["id"] for row in wh.table("s")] == [2]
+
+
+def test_long_lines_of_batch_files_do_not_pile_up(wh, messages, tmp_path):
+    with (tmp_path / "part").open("w") as file:
+        for i in range(60):
+            file.write(json.dumps({"id": i, "v": "x" * 100_000}) + "\n")
+    batch = {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl"},
+             "manifest": [(tmp_path / "part").as_uri()]}  # fmt: skip
+    wh.load(head := messages.schema("s", PROPERTIES))
+    tracemalloc.start()
+    try:
+        wh.load(head, batch, batch_size_bytes=200_000)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+    assert wh.counts()[1] == ("s", "success", 60, 0, 0, 0, 0, 0)
+
+
+def test_each_stream_counts_with_its_own_bytes(wh, messages):
+    """Or long records among short ones of another stream would pile up."""
+    wh.load(
+        messages.schema("long", PROPERTIES),
+        messages.schema("short", PROPERTIES),
+        *(
+            messages.record(name, id=i, v="x" * length)
+            for i in range(100)
+            for name, length in (("short", 1), *([("long", 10_000)] if i % 10 == 0 else ()))
+        ),
+        batch_size_bytes=40_000,
+    )
+    batches = {
+        row["sync_type"]: (row["records_created"], row["performance_metrics"]["batches"])
+        for row in wh.history()
+    }
+    assert batches == {"long": (10, 5), "short": (100, 1)}
 
 
 def test_a_batch_before_its_schema(wh):
