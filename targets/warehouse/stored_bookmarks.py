@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rebuilt", "rebuilt", "settable"]
 
+_WHOLE: Final = "it has no bookmark: each run reads everything"
+_UNENDED: Final = "no run of it has ended: the next run reads everything"
 _FROM_HISTORY: Final = "as the last run of sync_history left it"
 _KNOWN: Final = """
 WITH streams AS (
@@ -77,14 +79,16 @@ class _Tables:
         return sorted({*self._known, *other})
 
     def bookmark(self, stream: str) -> Mapping[str, Any]:
-        """Return the last one that was committed; without any, the name of the key alone."""
-        known = self._known.get(stream)
-        if known and known.bookmark:
+        """Return the last one that was committed; where no run is known, its key's name alone."""
+        if known := self._known.get(stream):
             return known.bookmark
-        if known and known.ended:
-            return {}
         key = self._keys.get(stream)
         return {KEY: key} if key else {}
+
+    def ended(self, stream: str) -> bool:
+        """Tell whether a run of a stream ended well, or none is known."""
+        known = self._known.get(stream)
+        return known is None or known.ended
 
     def is_empty(self, stream: str) -> bool:
         schema, name = self._table(stream)
@@ -172,7 +176,7 @@ def _rebuilt(tables: _Tables, stream: str, before: Mapping[str, Any] | None) -> 
     if tables.is_empty(stream):
         after, why = None, "nothing is stored: the next run reads everything"
     elif not bookmark:
-        after, why = None, "it has no bookmark: each run reads everything"
+        after, why = None, _WHOLE if tables.ended(stream) else _UNENDED
     elif KEY not in bookmark:
         after, why = before or bookmark, _FROM_HISTORY
     else:
@@ -205,17 +209,20 @@ def settable(warehouse: Warehouse, crm: str, stream: str, value: str) -> Mapping
         if stream not in tables.streams:
             names = ", ".join(tables.streams) or "nothing yet"
             raise Refusal(f"Nothing is stored of {crm} {stream}; there is: {names}.")
-        key = tables.bookmark(stream).get(KEY)
+        known = tables.bookmark(stream)
+        key = known.get(KEY)
         largest = tables.largest(stream, key) if key else None
     if largest is None:
         raise Refusal(f"{crm} {stream} has no bookmark that is one value of a column.")
+    if VALUE in known and not _ahead(known[VALUE], largest):
+        largest = _like(known[VALUE], largest)  # what lies beyond may have gaps
     try:
         parsed = _like(value, largest)
     except (ValueError, InvalidOperation):
         raise Refusal(f"'{value}' is no value of {key}; write it like {_value(largest)}.") from None
     if parsed > largest:
         raise Refusal(
-            f"{value} is ahead of what is stored: the largest {key} is {_value(largest)}."
+            f"{value} is ahead of what is stored without gaps: {key} up to {_value(largest)}."
             " Records between would never be read."
         )
     return {KEY: key, VALUE: _value(parsed)}

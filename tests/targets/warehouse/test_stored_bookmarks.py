@@ -78,6 +78,21 @@ def test_streams_without_a_bookmark_have_none(
     assert after(warehouse) == (None, "it has no bookmark: each run reads everything")
 
 
+def test_rows_of_a_first_run_that_did_not_end_make_no_bookmark(
+    warehouse: Warehouse, wh: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As there may be older records that it did not come to."""
+    monkeypatch.setattr(stored_bookmarks, "catalog", lambda *_: {"calls": "changed"})
+    wh.load(
+        messages.schema("calls", {"id": {"type": "integer"}, "changed": CHANGED}),
+        messages.record("calls", id=9, changed=NOON),
+        messages.state(sync={"calls": messages.report("running")}),
+    )
+    assert [row["status"] for row in wh.history()] == ["failed"]
+    unended = "no run of it has ended: the next run reads everything"
+    assert after(warehouse) == (None, unended)
+
+
 def test_bookmarks_of_another_form_are_those_of_the_history(
     load: Callable[..., None], warehouse: Warehouse
 ) -> None:
@@ -132,12 +147,13 @@ def test_a_bookmark_is_never_set_ahead_of_what_is_stored(
     load: Callable[..., None], warehouse: Warehouse
 ) -> None:
     load({"id": 1, "changed": NOON}, after=bookmark(NOON))
+    load({"id": 2, "changed": "2026-11-01T18:00:00Z"})  # by a run that did not end
     assert settable(warehouse, "crm", "calls", "2026-11-01") == bookmark(
         "2026-11-01T00:00:00.000000Z"
     )
     assert settable(warehouse, "crm", "calls", "2026-11-01T13:00:00+01:00") == bookmark(NOON)
     for value, sentence in {
-        "2026-11-01T12:00:01": "ahead of what is stored: the largest changed is",
+        "2026-11-01T12:00:01": f"ahead of what is stored without gaps: changed up to {NOON}",
         "yesterday": f"'yesterday' is no value of changed; write it like {NOON}",
     }.items():
         with pytest.raises(Refusal, match=sentence):
