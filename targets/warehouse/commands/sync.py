@@ -8,18 +8,15 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.box import HEAVY_HEAD, Box
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
 
 from warehouse import crms, handover
-from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.command import Refusal, Warehouse, emit, json_option, pass_warehouse
 from warehouse.configuration import variable
 from warehouse.credentials import sounds_secret
 from warehouse.entities import resolved
 from warehouse.progress import Bars, Lines, Watch
+from warehouse.summary import show
 from warehouse.sync import SETTINGS, Options, Sync, is_set_up, prepared
 
 if TYPE_CHECKING:
@@ -35,7 +32,6 @@ _DEPRECATED: Final = {
     "verbose": "--debug",
     "force-overwrite": "--force",
 }
-_STYLES: Final = {"success": "green", "partial": "yellow", "failed": "red", "running": "cyan"}
 _FORM: Final = "YYYY-MM-DD"
 
 
@@ -218,9 +214,7 @@ class _Screen:
         if self._as_json:
             emit(*({**row, "run_id": sync.run_id, "dry_run": sync.options.dry_run} for row in rows))
         elif rows:
-            _print(sync, rows)
-            for row in rows:
-                click.echo(_completed(row, dry=sync.options.dry_run))
+            show(sync.crm, rows, dry=sync.options.dry_run)
         log = sync.pipeline.log
         if code:
             for said in sync.pipeline.last_words if self._bars or code == 1 else ():
@@ -241,51 +235,3 @@ def _secrets(crm: str, warehouse: Warehouse, told: Mapping[str, str]) -> set[str
     }
     stored = {variable(tap, name) for name in handover.credentials_of(warehouse, crm)}
     return declared | stored | {name for name in told if sounds_secret(name)}
-
-
-def _print(sync: Sync, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the table: without lines where it is too wide, and never with a number cut."""
-    place = console()
-    for box in (HEAVY_HEAD, None):
-        table = _table(sync, rows, box)
-        width = Measurement.get(place, place.options.update(max_width=1000), table).maximum
-        if width <= place.width:
-            break
-    Console(width=max(width, place.width)).print(table)
-
-
-def _table(sync: Sync, rows: Sequence[Mapping[str, Any]], box: Box | None) -> Table:
-    title = f"{'Dry run of' if sync.options.dry_run else 'Sync of'} {sync.crm}"
-    table = Table(title=title, title_justify="left", box=box, pad_edge=box is not None)
-    table.collapse_padding = box is None
-    table.add_column("stream", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    for heading in ("processed", "created", "updated", "unchanged", "failed", "deleted"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("seconds", "rec/s", "warnings"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        metrics = row["performance_metrics"] or {}
-        same = metrics.get("records_unchanged", 0) + metrics.get("records_deduplicated", 0)
-        table.add_row(
-            Text(row["sync_type"]),
-            Text(row["status"], _STYLES.get(row["status"], "")),
-            *(f"{row[f'records_{name}']:,}" for name in ("processed", "created", "updated")),
-            f"{same:,}",
-            f"{row['records_failed']:,}",
-            "-" if sync.options.dry_run else f"{metrics.get('records_deleted', 0):,}",
-            f"{metrics.get('duration_seconds', 0):.1f}",
-            f"{metrics.get('records_per_second', 0):,.0f}",
-            f"{metrics.get('validation_warnings', 0):,}",
-        )
-    return table
-
-
-def _completed(row: Mapping[str, Any], *, dry: bool) -> str:
-    """Return the log line of a stream's end."""
-    ended = "Completed" if row["status"] in {"success", "partial"} else "Stopped"
-    return (
-        f"INFO: {'Dry run of' if dry else ended} {row['crm_source']} {row['sync_type']} sync:"
-        f" {row['records_created']} created, {row['records_updated']} updated,"
-        f" {row['records_failed']} failed"
-    )

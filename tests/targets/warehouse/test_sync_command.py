@@ -15,6 +15,7 @@ from warehouse.entities import narrowed
 from warehouse.meltano import environment
 from warehouse.pipeline import Line, Pipeline, new_log
 from warehouse.progress import Bars
+from warehouse.summary import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -433,3 +434,28 @@ def test_bars_show_what_is_committed_and_what_is_to_come() -> None:
         assert (task.completed, task.total, task.fields["count"]) == (1260, 1260, "1,260")
         assert (task.fields["rate"], task.fields["eta"]) == ("420/s", "3.0 s")
     console.file.close()
+
+
+def test_no_number_of_the_table_is_cut_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {
+        "crm_source": "hubspot", "sync_type": "contacts", "status": "partial",
+        "records_processed": 1_234_567, "records_created": 1_000_000, "records_updated": 234_560,
+        "records_failed": 5,
+        "performance_metrics": {
+            "records_unchanged": 1, "records_deduplicated": 1, "records_deleted": 3,
+            "duration_seconds": 61.25, "records_per_second": 20155.4, "validation_warnings": 12,
+        },
+    }  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("warehouse.summary.console", lambda: Console(width=80))
+    show("hubspot", [row], dry=False)
+    *_, cells, line = capsys.readouterr().out.splitlines()
+    assert cells.split() == [
+        "contacts", "partial", "1,234,567", "1,000,000", "234,560", "2", "5", "3", "61.2",
+        "20,155", "12",
+    ]  # fmt: skip
+    assert line == (
+        "INFO: Completed hubspot contacts sync: 1000000 created, 234560 updated, 5 failed"
+    )
