@@ -24,10 +24,11 @@ def command(warehouse: Warehouse, arguments: tuple[str, ...]) -> None:
     Example: warehouse psql -- -c "SELECT count(*) FROM hubspot.contacts"
     """
     url = make_url(warehouse.url)
-    environment = os.environ | {"PGPASSWORD": url.password or os.environ.get("PGPASSWORD", "")}
-    address = url.set(password=None).render_as_string(hide_password=False)
+    password = url.password or url.query.get("password") or os.environ.get("PGPASSWORD", "")
+    environment = os.environ | {"PGPASSWORD": str(password)}  # others can read command lines
+    address = url._replace(password=None).difference_update_query(["password"])
     try:
-        line = [psql_executable(), "--dbname", address, *arguments]
+        line = [psql_executable(), "--dbname", address.render_as_string(), *arguments]
     except WarehouseUnavailableError as error:
         raise Refusal(str(error)) from None
     sys.exit(subprocess.run(line, env=environment, check=False).returncode)  # noqa: S603

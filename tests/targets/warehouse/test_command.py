@@ -46,6 +46,15 @@ def test_psql_runs_one_query(wh):
     assert failed.returncode == 1
 
 
+@pytest.mark.parametrize("address", ["me:hidden@db/x", "me@db/x?password=hidden"])
+def test_psql_gets_the_password_where_others_do_not_see_it(tmp_path, address):
+    psql = tmp_path / "psql"
+    psql.write_text('#!/bin/sh\necho "$@" / "$PGPASSWORD"\n')
+    psql.chmod(0o700)
+    said = run("--database", f"postgresql://{address}", "psql", PATH=str(tmp_path)).stdout
+    assert said == "--dbname postgresql://me@db/x / hidden\n"
+
+
 def test_the_loaders_settings_name_the_server(wh, messages, tmp_path):
     wh.load(messages.schema("s", PROPERTIES), history_schema="audit")
     url = make_url(wh.url)
