@@ -65,6 +65,7 @@ class Loader:
         self._prepared: Prepared | None = None  # the writing thread's
         self._ready: Prepared | None = None  # the reading thread's
         self._has_begun = False
+        self._told: set[str] = set()  # undeclared fields
         self._is_encoding = False  # in the writing thread, with the one encoder there is
         self._batches_to_next_look = 0
         self._full_read = FullRead(f"received_{stream.number}", plan.table)
@@ -168,6 +169,9 @@ class Loader:
         return oid
 
     def _undeclared(self, name: str) -> None:
+        if name in self._told:
+            return
+        self._told.add(name)
         logger.warning(
             "Stream %s sends the field '%s', which its schema does not declare; it is not stored",
             self.stream.name,

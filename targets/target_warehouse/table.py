@@ -55,8 +55,11 @@ ORDER BY attnum
 """
 _TAKES_COPIES: Final = """
 SELECT relkind IN ('r', 'p') AND NOT (relhasrules OR relrowsecurity) AND (
-    SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = pg_class.oid AND atthasdef
-        AND attname IN ('sync_created_at', 'sync_updated_at'))
+    SELECT count(*) = 2 FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
+    WHERE adrelid = pg_class.oid AND attname IN ('sync_created_at', 'sync_updated_at')
+        AND pg_get_expr(adbin, adrelid) = 'now()'
+) AND NOT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attidentity = 'a')
 FROM pg_class WHERE oid = to_regclass(%s)
 """
 _UNIQUE: Final = """
@@ -138,8 +141,8 @@ class Table:
     def takes_copies(self, cursor: Cursor) -> bool:
         """Tell whether new rows can be copied into it, and for all we know would be new.
 
-        Rules and row security are for INSERT; and tables that were made elsewhere may not fill in
-        the moments by themselves.
+        Rules, row security and the guard of an identity are for INSERT; and tables that were made
+        elsewhere may not fill in the moments by themselves.
         """
         cursor.execute(_TAKES_COPIES, (self.sql.as_string(cursor),))
         return cursor.fetchone() == (True,) and not (self.keys and self.has_rows(cursor))
