@@ -79,7 +79,8 @@ class TapSalesPro(Tap):
         ),
         th.Property(
             "poll_interval",
-            th.NumberType,
+            # A text, too: Meltano (4.4) cannot pass decimals on.
+            th.CustomType({"type": ["number", "string"], "pattern": r"^\d+(\.\d+)?$"}),
             default=2,
             title="Poll interval (seconds)",
             description="Athena: how often to ask whether a query is done.",

@@ -16,7 +16,7 @@ from target_warehouse.settings_tables import PLACES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SETTINGS", "check", "crm_source", "refusal", "table_schema"]
+__all__ = ["SETTINGS", "check", "crm_source", "numbers", "refusal", "table_schema"]
 
 SETTINGS: Final[dict[str, Any]] = th.PropertiesList(*PLACES, *LOADING).to_dict()
 
@@ -31,6 +31,15 @@ def check(config: Mapping[str, Any]) -> None:
         raise refusal(
             "missing_fields keep needs load_method upsert: only that changes stored rows."
         )
+
+
+def numbers(config: Mapping[str, Any]) -> dict[str, float]:
+    """Return those settings that are numbers and came as texts."""
+    return {
+        name: float(config[name])
+        for name, setting in SETTINGS["properties"].items()
+        if "number" in setting["type"] and isinstance(config.get(name), str)
+    }
 
 
 def crm_source(config: Mapping[str, Any]) -> str:

@@ -8,6 +8,11 @@ from singer_sdk import typing as th
 
 __all__ = ["LOADING"]
 
+NUMBER: Final = th.CustomType(
+    {"type": ["number", "string"], "minimum": 0, "pattern": r"^\d+(\.\d+)?$"}
+)
+"""Also as a text, because Meltano (4.4) cannot pass decimals on; see `numbers`."""
+
 LOADING: Final = (
     th.Property(
         "load_method",
@@ -69,7 +74,7 @@ LOADING: Final = (
     ),
     th.Property(
         "batch_max_age",
-        th.NumberType(minimum=0),
+        NUMBER,
         default=60,
         title="Longest wait of a record",
         description="Seconds after which a batch is committed though it is not full.",
@@ -152,7 +157,7 @@ LOADING: Final = (
     ),
     th.Property(
         "max_rejects",
-        th.NumberType(minimum=0),
+        NUMBER,
         title="Most rejects",
         description=(
             "Refused records per stream after which the run fails: a count, or a share between 0"
@@ -175,7 +180,7 @@ LOADING: Final = (
     ),
     th.Property(
         "lock_timeout",
-        th.NumberType(minimum=0),
+        NUMBER,
         default=600,
         title="Longest wait for another run",
         description=(

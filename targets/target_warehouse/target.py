@@ -27,7 +27,7 @@ from target_warehouse.errors import BadInputError, TargetError, TerminatedError
 from target_warehouse.reader import Reader, RecordMessage
 from target_warehouse.run import Run, StreamRun
 from target_warehouse.session import Session
-from target_warehouse.settings import SETTINGS, check, crm_source
+from target_warehouse.settings import SETTINGS, check, crm_source, numbers
 from target_warehouse.sink import WarehouseSink
 from target_warehouse.states import Watermark
 
@@ -80,6 +80,7 @@ class TargetWarehouse(SQLTarget):
         for name, setting in SETTINGS["properties"].items():
             if self._config.get(name) is None and "default" in setting:
                 self._config[name] = setting["default"]
+        self._config |= numbers(self._config)
         self.max_parallelism = 1
         self._read = 0
         self._waiting_bytes = 0

@@ -61,3 +61,13 @@ def test_wrong_settings_are_refused_before_anything_is_stored(wh, messages, sett
     assert sentence in "; ".join([str(refused.value), *refused.value.errors])
     assert "p/w" not in str(refused.value)
     assert wh.query("SELECT nspname FROM pg_namespace WHERE nspname = 'crm'") == []
+
+
+def test_numbers_may_come_as_texts_as_meltano_passes_them_on(wh, messages):
+    head = messages.schema("s", {"id": {"type": "integer"}})
+    bad = [messages.record("s", id=None)] * 3
+    wh.load(head, *bad[:2], max_rejects="2", lock_timeout="0", batch_max_age="0.5")
+    with pytest.raises(Exception, match="more than max_rejects allows"):
+        wh.load(head, *bad, max_rejects="2")
+    with pytest.raises(ConfigValidationError):
+        wh.load(head, *bad, max_rejects="two")
