@@ -175,6 +175,8 @@ def test_names_and_errors_are_text_whatever_they_contain(page):
         ("/nowhere", 404, "There is no page at this address."),
         ("/runs/4711", 404, "There is no run 4711."),
         ("/runs/99999999999999999999", 404, "There is no page at this address."),
+        (f"/runs/{'9' * 5000}", 404, "There is no page at this address."),
+        ("/runs/x", 404, "There is no page at this address."),
         ("/rejects/4711", 404, "There is no reject 4711"),
         ("/runs?status=odd", 400, "status is one of running, success, partial, failed."),
         ("/runs?since=yesterday", 400, "since is a day, written as 2026-01-31."),
