@@ -14,6 +14,7 @@ import click
 import psycopg2
 import psycopg2.errors
 from dotenv import dotenv_values
+from psycopg2.extensions import parse_dsn
 from rich.console import Console
 
 from warehouse.address import AddressError, database_address
@@ -53,11 +54,12 @@ class Warehouse:
         """
         values = {**dotenv_values(_folder() / ".env"), **os.environ}
         variables = {name: value for name, value in values.items() if value}
-        settings = loader_settings(_folder(), variables) | {
-            name.removeprefix(PREFIX).lower(): value
-            for name, value in variables.items()
-            if name.startswith(PREFIX)
-        }
+        settings = loader_settings(_folder(), variables)
+        for name, value in values.items():
+            if name.startswith(PREFIX) and value is not None:
+                settings[name.removeprefix(PREFIX).lower()] = value
+        # One that is empty is not set, whatever meltano.yml says: so it is to Meltano.
+        settings = {name: value for name, value in settings.items() if value != ""}
         if database:
             kept = {name: settings[name] for name in ("history_schema",) if name in settings}
             settings = {"sqlalchemy_url": database, **kept}
@@ -81,9 +83,15 @@ class Warehouse:
             Refusal: The settings name no database, or the embedded one does not start.
         """
         try:
-            return libpq_url(database_address(self.settings))
+            found = libpq_url(database_address(self.settings))
+            parse_dsn(found)
         except (AddressError, WarehouseUnavailableError) as error:
             raise Refusal(str(error)) from None
+        except psycopg2.ProgrammingError:  # which may quote the address
+            raise Refusal(
+                "sqlalchemy_url has an option after its question mark that Postgres does not know."
+            ) from None
+        return found
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -101,7 +109,7 @@ class Warehouse:
                 yield connection
         except psycopg2.errors.InsufficientPrivilege as error:
             raise Refusal(f"The warehouse's role lacks a right: {_first_line(error)}") from None
-        except psycopg2.OperationalError as error:
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             raise Refusal(f"The warehouse's server gave up: {_first_line(error)}") from None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
-import psycopg2
 from rich.table import Table
 from rich.text import Text
 
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_STORE_TRIES: Final = 3
-_LOST: Final = (psycopg2.OperationalError, psycopg2.InterfaceError)
+_NAME: Final = re.compile("[a-z_]+")
+"""What looks like a setting's name, and not like a token that was given in its place."""
+_PAUSES: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before each further try to store a token: as long as a server takes to restart."""
 
 
 @click.group()
@@ -213,7 +216,7 @@ def exchange(warehouse: Warehouse, crm: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends with the tap, which closes its end
     following = ""
-    for tries in range(_STORE_TRIES):
+    for pause in (*_PAUSES, None):
         try:
             with _table(warehouse) as (table, cursor), table.exchange(cursor, crm) as (token, keep):
                 if not following:
@@ -222,9 +225,10 @@ def exchange(warehouse: Warehouse, crm: str) -> None:
                     following = sys.stdin.readline().strip()
                 if following:
                     keep(following)
-        except _LOST:  # noqa: PERF203 - it broke after the old token was used
-            if not following or tries == _STORE_TRIES - 1:
-                raise Refusal("The warehouse was lost before the token was stored.") from None
+        except Refusal:  # noqa: PERF203 - there is no other way to try again
+            if not following or pause is None:
+                raise
+            time.sleep(pause)  # the old token is used up: this one must not get lost
         else:
             return
 
@@ -284,9 +288,10 @@ def _refuse_foreign(crm: str, names: tuple[str, ...], known: tuple[str, ...]) ->
                 f" alone and pipe the value: warehouse credentials set {crm} SETTING < file"
             )
         if known and name not in known:
+            shown = name if _NAME.fullmatch(name) else "***"
             raise click.UsageError(
-                f"'{name}' is no credential of {crm}; it has {', '.join(known)}. Other settings:"
-                f" warehouse config set {crm} {name}=…"
+                f"'{shown}' is no credential of {crm}; it has {', '.join(known)}. Other settings:"
+                f" warehouse config set {crm} {shown}=…"
             )
 
 

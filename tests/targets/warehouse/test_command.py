@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sqlalchemy.engine import make_url
 from warehouse import server
 from warehouse.cli import main
+from warehouse.command import Refusal, Warehouse
 
 PROPERTIES = {"id": {"type": "integer"}}
 
@@ -23,6 +24,24 @@ def test_an_unreachable_server_is_said_so(tmp_path):
     assert result.exit_code == 3
     assert result.output.startswith("Error: The warehouse cannot be reached")
     assert "hidden" not in result.output
+
+
+def test_an_option_that_the_driver_does_not_know_is_said_so():
+    result = CliRunner().invoke(main, ["--database", "postgresql://a:hidden@b/c?d=e", "history"])
+    assert result.exit_code == 3
+    assert result.output == (
+        "Error: sqlalchemy_url has an option after its question mark that Postgres does not know.\n"
+    )
+
+
+def test_a_server_that_goes_in_the_midst_is_said_so(wh):
+    def ask():
+        with Warehouse({"sqlalchemy_url": wh.url}).connect() as connection:
+            wh.query("SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
+            connection.cursor().execute("SELECT 1")
+
+    with pytest.raises(Refusal, match="The warehouse's server gave up"):
+        ask()
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -79,6 +98,15 @@ def test_the_loaders_settings_name_the_server(wh, messages, tmp_path):
     assert (wrong.returncode, wrong.stderr) == (
         3, "Error: Set sqlalchemy_url or host, not both.\n"
     )  # fmt: skip
+
+
+def test_an_empty_variable_takes_back_what_meltano_yml_says(wh, tmp_path):
+    loader = "{name: target-warehouse, config: {host: nowhere, database: x}}"
+    (tmp_path / "meltano.yml").write_text(f"plugins: {{loaders: [{loader}]}}\n")
+    empty = {"TARGET_WAREHOUSE_HOST": "", "TARGET_WAREHOUSE_DATABASE": ""}  # so Meltano's child
+    variables = {"MELTANO_PROJECT_ROOT": str(tmp_path), "TARGET_WAREHOUSE_SQLALCHEMY_URL": wh.url}
+    assert run("history", **variables).returncode == 3
+    assert run("history", **variables, **empty).stdout == "No runs yet.\n"
 
 
 def test_the_embedded_server_starts_by_itself_and_keeps_its_data():

@@ -229,6 +229,8 @@ def test_rows_cannot_be_swapped(project: Path, wh: Any) -> None:
         (["hubspot", "access_token"], "", 2, "No value was given"),
         (["hubspot", "client_id", "client_secret"], "client_id=x", 2, "no value of client_secret"),
         (["hubspot"], "[1]", 2, "Give a JSON object"),
+        (["hubspot", SECRET], "", 2, "'***' is no credential of hubspot"),
+        (["hubspot"], f"{SECRET}==", 2, "'***' is no credential of hubspot"),
         (["nobody", "access_token"], SECRET, 2, "There is no CRM nobody. There are: callrail"),
     ],
 )

@@ -165,6 +165,27 @@ def test_it_outlives_the_signal_that_ends_a_pipeline_and_the_loss_of_its_connect
     assert stored.token == "refresh-1"
 
 
+def test_a_connection_that_is_lost_in_the_commit_loses_no_token(
+    stored: Stored, lent: Callable[[], subprocess.Popen[str]], wh: Any
+) -> None:
+    wh.query("CREATE SEQUENCE commits")
+    wh.query(
+        "CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF nextval('commits') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+        " RETURN NULL; END $$"
+    )
+    wh.query(
+        "CREATE CONSTRAINT TRIGGER lose AFTER UPDATE ON api_credentials"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION lose()"
+    )
+    with lent() as process:
+        assert process.stdout
+        assert process.stdout.readline() == "refresh-0\n"
+        out, err = process.communicate("refresh-1\n")
+    assert (process.returncode, out, err) == (0, "", "")
+    assert stored.token == "refresh-1"
+
+
 def test_the_second_waits_for_the_first(
     stored: Stored, lent: Callable[[], subprocess.Popen[str]], wh: Any
 ) -> None:
