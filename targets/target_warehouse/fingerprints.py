@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import xxhash
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Fingerprints"]
 
 _SIGNED: Final = 1 << 63
+_BIGINT: Final = Annotated[int, msgspec.Meta(ge=-_SIGNED, le=_SIGNED - 1)]
 _COLUMNS: Final = """
 SELECT attname, attnum, atttypid::regtype::text FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
@@ -70,7 +71,7 @@ class Fingerprints:
         for number, field in enumerate(self.table.key_fields):
             column = columns[field]
             renamed[f"k{number}"] = field
-            fields.append((f"k{number}", str if column.storage == "text" else int))
+            fields.append((f"k{number}", str if column.storage == "text" else _BIGINT))
         record = msgspec.defstruct("Key", fields, rename=renamed, gc=False)
         return msgspec.json.Decoder(record).decode, msgspec.structs.astuple
 

@@ -203,3 +203,15 @@ def test_dry_run_and_turning_them_off(wh, messages, sent):
     other = [{**record, "name": "other"} for record in people()]
     assert load(wh, messages, other, fingerprints=False) == (0, 5, 0, 0)
     assert load(wh, messages, people()) == (0, 5, 0, 0)
+
+
+def test_a_key_may_outgrow_its_column(wh, messages):
+    head = messages.schema("s", {"id": {"type": "integer"}})
+    for numbers in ([1], [1, 2**63, -(2**70)], [1, 2**63, -(2**70)]):
+        wh.load(head, *(messages.record("s", id=i) for i in numbers), fingerprints=True)
+    assert [row["id"] for row in wh.table("s")] == [-(2**70), 1, 2**63]
+    assert [counts[1:5] for counts in wh.counts()] == [
+        ("success", 1, 0, 0),
+        ("success", 2, 0, 1),
+        ("success", 0, 0, 3),
+    ]
