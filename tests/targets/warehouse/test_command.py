@@ -140,3 +140,13 @@ def test_a_server_that_does_not_start_names_its_log(monkeypatch, tmp_path):
 def test_a_configured_url_is_taken_as_it_is():
     assert server.database_url("postgresql+psycopg2://u:p@h/d") == "postgresql+psycopg2://u:p@h/d"
     assert server.libpq_url("postgresql+psycopg2://u:p%40@h/d") == "postgresql://u:p%40@h/d"
+
+
+def test_psql_answers_for_programs(command):
+    result = command("psql", "--json", "SELECT 1 AS a, 12345678901234567890.10::numeric AS b")
+    assert (result.exit_code, result.output) == (0, '{"a": 1, "b": "12345678901234567890.10"}\n')
+    assert command("psql", "--json", "--", "-c", "SELECT 1 WHERE false").output == ""
+    assert command("psql", "--json", "CREATE TABLE t ()").output == ""
+    wrong = command("psql", "--json", "SELECT nothing")
+    assert (wrong.exit_code, wrong.output[:39]) == (1, 'Error: column "nothing" does not exist\n')
+    assert command("psql", "--json").exit_code == 2
