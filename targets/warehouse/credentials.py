@@ -135,7 +135,7 @@ class Credentials:
     ) -> Entry:
         """Store settings beside those that the CRM has already; `active` None leaves that alone."""
         self.ensure(cursor)
-        self._lock(cursor)
+        self.lock(cursor)
         stored = {entry.crm_source: entry for entry in self.entries(cursor)}  # one key opens all
         old = stored.get(crm)
         merged = {**(old.settings if old else {}), **settings}
@@ -160,7 +160,7 @@ class Credentials:
         """
         if not self.exists(cursor):
             return False
-        self._lock(cursor)
+        self.lock(cursor)
         entry = self.entry(cursor, crm) if settings else None
         kept = {k: v for k, v in entry.settings.items() if k not in settings} if entry else {}
         if kept:
@@ -168,6 +168,11 @@ class Credentials:
             return entry is not None and len(kept) < len(entry.settings)
         cursor.execute(sql.SQL("DELETE FROM {} WHERE crm_source = %s").format(self.table), (crm,))
         return cursor.rowcount > 0
+
+    def lock(self, cursor: Cursor) -> None:
+        """Wait until nobody writes or exchanges a token, and let nobody begin to."""
+        if self.exists(cursor):
+            cursor.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(self.table))
 
     def rotate(self, cursor: Cursor, new: Keys) -> int:
         """Encrypt all rows with the first of other keys, which also open what is stored.
@@ -177,7 +182,7 @@ class Credentials:
         """
         if not self.exists(cursor):
             return 0
-        self._lock(cursor)
+        self.lock(cursor)
         rows = self._rows(cursor)
         for crm, sealed, *_ in rows:
             cursor.execute(
@@ -207,10 +212,6 @@ class Credentials:
                 self._write(cursor, crm, {**held.settings, REFRESH_TOKEN: token})
 
         yield held.settings[REFRESH_TOKEN], store
-
-    def _lock(self, cursor: Cursor) -> None:
-        """Wait until nobody writes or exchanges a token, and let nobody begin to."""
-        cursor.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(self.table))
 
     def _rows(
         self, cursor: Cursor, crm: str | None = None, *, lock: bool = False

@@ -269,9 +269,10 @@ def _rotate(warehouse: Warehouse) -> tuple[int, Keys]:
         with _table(warehouse) as (table, cursor):
             return table.rotate(cursor, keys), keys
     new = keys.with_new()
-    new.write()
     try:
         with _table(warehouse) as (table, cursor):
+            table.lock(cursor)  # or others would encrypt with a key that may be taken back
+            new.write()
             count = table.rotate(cursor, new)
     except EncryptionError:
         keys.write()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
+from cryptography.fernet import Fernet
 from warehouse.command import Warehouse
 from warehouse.credentials import Credentials
 from warehouse.encryption import Keys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from crm_sandbox.client import Sandbox
 
 BIN = Path(sys.executable).parent
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
 
 class Stored:
@@ -189,14 +191,29 @@ def test_a_connection_that_is_lost_in_the_commit_loses_no_token(
 def test_the_second_waits_for_the_first(
     stored: Stored, lent: Callable[[], subprocess.Popen[str]], wh: Any
 ) -> None:
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with lent() as first:
         assert first.stdout
         assert first.stdout.readline() == "refresh-0\n"
         with lent() as second:
-            wh.wait_for(lambda: wh.query(waiting))
+            wh.wait_for(lambda: wh.query(WAITING))
             first.communicate("refresh-1\n")
             assert second.communicate()[0] == "refresh-1\n"
+    assert stored.token == "refresh-1"
+
+
+def test_a_rotation_of_the_key_that_fails_meanwhile_loses_no_token(
+    stored: Stored, lent: Callable[[], subprocess.Popen[str]], wh: Any
+) -> None:
+    sealed = Keys((Fernet.generate_key().decode(),), "another").seal("{}")
+    wh.query("INSERT INTO api_credentials (crm_source, credentials) VALUES ('lost', %s)", sealed)
+    with lent() as process:
+        assert process.stdout
+        assert process.stdout.readline() == "refresh-0\n"
+        with subprocess.Popen([BIN / "warehouse", "credentials", "rotate-key"]) as rotation:
+            wh.wait_for(lambda: wh.query(WAITING))
+            process.communicate("refresh-1\n")
+        assert (process.returncode, rotation.returncode) == (0, 3)
+    wh.query("DELETE FROM api_credentials WHERE crm_source = 'lost'")
     assert stored.token == "refresh-1"
 
 
