@@ -34,6 +34,8 @@ logger = logging.getLogger("target-warehouse")
 _WORTH_A_LOOK: Final = 0.2
 """Share of records stored already from which on asking for them costs less than sending them."""
 _UNTIL_NEXT_LOOK: Final = 8  # batches
+_FORGOTTEN: Final = -1
+"""Generation of what was received, where nobody knows any more what that was."""
 
 
 @dataclass
@@ -194,7 +196,7 @@ class Loader:
             self._prepared = None
             if (stored := self._committed_before(cursor)) is not None:
                 self._check_gathered(lost=True)
-                return Loaded(stored, stream.received)
+                return Loaded(stored, self._received_with(batch))
         if self._prepared is None:
             self._prepared = self._prepare(cursor)
         prepared = self._prepared
@@ -249,6 +251,13 @@ class Loader:
 
     def _is_remembered(self, batch: Batch) -> bool:
         return batch.version is not None or bool(self._replacement or self.plan.window)
+
+    def _received_with(self, batch: Batch) -> Received | None:
+        """Return what was received, together with a batch of which nothing could be noted."""
+        received = self.stream.received
+        if not self._is_remembered(batch) or (received and received.version == batch.version):
+            return received
+        return Received(batch.version, _FORGOTTEN)
 
     def nothing_loaded(self) -> Loaded:
         """Return what a batch of which nothing is left leaves behind."""
@@ -316,7 +325,7 @@ class Loader:
         known = {key: self.plan.schema["properties"][key] for key in self.plan.key_fields}
         properties = schema["properties"]
         if self.stream.received and known != {key: properties.get(key) for key in keys}:
-            self.stream.received.generation = -1
+            self.stream.received.generation = _FORGOTTEN
 
     def delete_unseen(self, *, hard: bool, since: str | None = None) -> None:
         """Delete, or mark as deleted, the rows that were not received in this run.
@@ -346,7 +355,10 @@ class Loader:
     def _delete_unseen(self, cursor: Cursor, *, hard: bool, since: str | None) -> int | None:
         received = self.stream.received
         keys = self.plan.table.keys
-        if received and keys and received.generation != self.run.session.generation:
+        if received and (
+            received.generation == _FORGOTTEN
+            or (keys and received.generation != self.run.session.generation)
+        ):
             return None
         self._prepare(cursor)
         before = received.since if received else None

@@ -289,6 +289,34 @@ def test_deletes_are_left_out_when_what_was_received_is_forgotten(wh, messages, 
     assert wh.counts()[1] == ("s", "success", 0, 0, 2, 0, 0, 0)
 
 
+@pytest.mark.parametrize("keys", [("id",), ()])
+def test_rows_of_a_batch_whose_answer_was_lost_are_not_deleted(
+    wh, messages, monkeypatch, caplog, keys
+):
+    real = Session._try
+    lost = []
+
+    def commit_and_lose(self, work, *, again):
+        result = real(self, work, again=again)
+        if "Loader.load" in work.__qualname__ and not lost:
+            lost.append(work)
+            self._connection.close()
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+        return result
+
+    monkeypatch.setattr(Session, "_try", commit_and_lose)
+    wh.load(
+        messages.schema("s", PROPERTIES, keys=keys),
+        *(messages.record("s", id=i) | {"version": 1} for i in range(6)),
+        {"type": "ACTIVATE_VERSION", "stream": "s", "version": 1},
+        batch_size_rows=2,
+        hard_delete=True,
+    )
+    assert [row["id"] for row in wh.table("s")] == [*range(6)]
+    assert wh.counts() == [("s", "success", 6, 0, 0, 0, 0, 0)]
+    assert "The connection was lost during the full read of s" in caplog.text
+
+
 def test_the_server_is_restarted(wh, messages, own_server):
     wh.url = own_server.get_uri()
     process = wh.process(batch_size_rows=400)
