@@ -58,7 +58,12 @@ def _parsed(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):  # which quote the address, password and all
         url = None
-    if url is None or url.get_backend_name() not in {"postgresql", "postgres"}:
+    # With an @ in it the host is the end of a password, which errors would show.
+    if (
+        url is None
+        or url.get_backend_name() not in {"postgresql", "postgres"}
+        or "@" in (url.host or "")
+    ):
         raise AddressError(
             "sqlalchemy_url is not the address of a Postgres; write"
             " postgresql://user:password@host:5432/database, with @ : / # ? % in the password as"

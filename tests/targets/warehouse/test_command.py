@@ -26,6 +26,16 @@ def test_an_unreachable_server_is_said_so(tmp_path):
     assert "hidden" not in result.output
 
 
+@pytest.mark.parametrize(
+    "address", ["postgresql://a:b@hidden@nowhere/c", "mysql://a:hidden@b/c", "hidden"]
+)
+def test_what_is_no_address_is_not_shown(address):
+    result = CliRunner().invoke(main, ["--database", address, "history"])
+    assert result.exit_code == 3
+    assert result.output.startswith("Error: sqlalchemy_url is not the address of a Postgres; ")
+    assert "hidden" not in result.output
+
+
 def test_an_option_that_the_driver_does_not_know_is_said_so():
     result = CliRunner().invoke(main, ["--database", "postgresql://a:hidden@b/c?d=e", "history"])
     assert result.exit_code == 3
