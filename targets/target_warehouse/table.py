@@ -54,7 +54,7 @@ WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
 ORDER BY attnum
 """
 _TAKES_COPIES: Final = """
-SELECT relkind IN ('r', 'p') AND NOT (relhasrules OR relrowsecurity) AND (
+SELECT relkind = 'r' AND NOT (relhasrules OR relrowsecurity) AND (
     SELECT count(*) = 2 FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
     WHERE adrelid = pg_class.oid AND attname IN ('sync_created_at', 'sync_updated_at')
         AND pg_get_expr(adbin, adrelid) = 'now()'
@@ -142,7 +142,8 @@ class Table:
         """Tell whether new rows can be copied into it, and for all we know would be new.
 
         Rules, row security and the guard of an identity are for INSERT; and tables that were made
-        elsewhere may not fill in the moments by themselves.
+        elsewhere may not fill in the moments by themselves. Partitioned ones are refused by the
+        merge, and so from the first batch on.
         """
         cursor.execute(_TAKES_COPIES, (self.sql.as_string(cursor),))
         return cursor.fetchone() == (True,) and not (self.keys and self.has_rows(cursor))

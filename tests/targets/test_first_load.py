@@ -209,3 +209,14 @@ def test_a_field_is_named_once_though_its_batch_is_encoded_again(wh, messages, d
     assert [text for text in caplog.messages if "more" in text] == [
         "Stream s sends the field 'more', which its schema does not declare; it is not stored"
     ]
+
+
+def test_a_partitioned_table_is_refused_with_the_first_record(wh, messages, direct):
+    wh.query(
+        "CREATE SCHEMA crm; CREATE TABLE crm.s (id bigint PRIMARY KEY, sync_issues jsonb,"
+        " sync_created_at timestamptz DEFAULT now(), sync_updated_at timestamptz DEFAULT now())"
+        " PARTITION BY RANGE (id); CREATE TABLE crm.s_all PARTITION OF crm.s DEFAULT"
+    )
+    with pytest.raises(Exception, match="cannot retrieve a system column"):
+        wh.load(messages.schema("s", PROPERTIES), *records(messages, 1))
+    assert (direct(), ids(wh)) == (0, [])
