@@ -128,14 +128,14 @@ class ReplayLoader(Loader):
         super().__init__(run, stream, plan)
         self._say = say
         self._ids: list[int] = []
-        self._since: Any = None
         self._outcome: dict[str, list[int]] = {}
         self._work: ReplayLoad | None = None
         self.batch_load = self._batch_load
 
     def _batch_load(self, *arguments: Any, **options: Any) -> BatchLoad:
         self._work = work = ReplayLoad(*arguments, **options)
-        work.ids, work.since, work.rejects = self._ids, self._since, self.run.rejects
+        work.ids, work.since = self._ids, self.stream.replays_since
+        work.rejects = self.run.rejects
         return work
 
     def begin(self) -> None:
@@ -172,9 +172,9 @@ class ReplayLoader(Loader):
             return self.nothing_loaded()
         loaded = super()._load(cursor, batch, None, None, again=again)
         loaded.prepared = None  # who is gone is known only in the transaction, so nothing before it
-        if self._since is None:
+        if self.stream.replays_since is None:
             cursor.execute("SELECT now()")
-            (self._since,) = cursor.fetchone() or (None,)
+            (self.stream.replays_since,) = cursor.fetchone() or (None,)
         self._outcome = self._settle(cursor) | {"gone": gone}
         return loaded
 

@@ -70,6 +70,8 @@ class StreamRun:
     received: Received | None = None
     gathers_from: int | None = None
     """Number of the first record that is gathered but not in the table (see `Replacement`)."""
+    replays_since: Any = None
+    """When a replay of its rejects began to write."""
     configuration: dict[str, Any] = field(default_factory=dict)
     """What else goes into the row's ``configuration``."""
 

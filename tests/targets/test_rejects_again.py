@@ -146,6 +146,18 @@ def test_a_row_that_was_written_since_is_kept(wh, messages, again):
     assert wh.table("s")[0] == {"id": 1, "amount": 11}
 
 
+def test_a_row_of_the_same_replay_is_not_kept_though_the_schema_has_changed(wh, messages):
+    heads = [messages.schema("s", PROPERTIES | more) for more in ({}, {"x": {"type": "integer"}})]
+    for head in heads:
+        wh.load(head, messages.record("s", id=1, amount="x"))
+    wh.load(
+        heads[0] | {"x-rejects": [1]}, messages.record("s", id=1, amount=1),
+        heads[1] | {"x-rejects": [2]}, messages.record("s", id=1, amount=2),
+    )  # fmt: skip
+    assert wh.states == [*outcome(passed=[1]), *outcome(passed=[2])]
+    assert wh.table("s") == [{"id": 1, "amount": 2, "x": None}]
+
+
 def test_the_bookmark_says_what_is_newer(wh, messages, again):
     def row(number, day, amount):
         return messages.record("s", id=number, amount=amount, at=f"2026-01-{day:02}T00:00:00Z")
