@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 
 from warehouse.delivery import DeliveryError
-from warehouse.history import ensure_schema, take_turns
-from warehouse.runs import has_table, rows
+from warehouse.history import ensure_schema, has_table, take_turns
+from warehouse.runs import rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

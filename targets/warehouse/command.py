@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection as Connection  # noqa: N812
 
-__all__ = ["PREFIX", "Refusal", "Warehouse", "console", "emit", "json_option", "pass_warehouse"]
+__all__ = [
+    "PREFIX",
+    "Refusal",
+    "Warehouse",
+    "console",
+    "emit",
+    "json_option",
+    "pass_warehouse",
+    "schema_option",
+]
 
 PREFIX: Final = "TARGET_WAREHOUSE_"
 _PIPED_WIDTH: Final = 160
@@ -127,6 +136,10 @@ json_option: Final = click.option(
     "--json", "as_json", is_flag=True, help="For programs: one JSON object per line."
 )
 """Every command has it. A list is one object per line, everything else one object."""
+
+schema_option: Final = click.option(
+    "--schema", help="Where sync_history is. Default: the loader's history_schema."
+)
 
 
 def emit(*rows: Mapping[str, Any]) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg2 import sql
 
-from warehouse.history import History
+from warehouse.history import History, has_table
 from warehouse.history_structure import TYPES, columns, flaws
-from warehouse.runs import has_table, rows
+from warehouse.runs import rows
 from warehouse.table_counts import TableCounts
 
 if TYPE_CHECKING:

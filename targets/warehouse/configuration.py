@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg2 import sql
 from psycopg2.extras import Json, RealDictCursor
 
-from warehouse.history import ensure_schema, take_turns
+from warehouse.history import ensure_schema, has_table, take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,11 +116,7 @@ class Configuration:
     def rows(self, crm: str | None = None) -> list[Row]:
         """Return the rows, of one CRM or all, by name; none where there is no table."""
         with self._connection.cursor(cursor_factory=RealDictCursor) as cursor:
-            cursor.execute(
-                "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = %s",
-                (self._schema, "sync_configuration"),
-            )
-            if cursor.fetchone() is None:
+            if not has_table(cursor, self._schema, "sync_configuration"):
                 return []
             names = sql.SQL(", ").join(sql.Identifier(one.name) for one in fields(Row))
             cursor.execute(

@@ -18,7 +18,7 @@ from psycopg2 import sql
 
 from warehouse.command import Refusal
 from warehouse.encryption import EncryptionError, Keys, fingerprint
-from warehouse.history import ensure_schema, take_turns
+from warehouse.history import ensure_schema, has_table, take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -107,11 +107,7 @@ class Credentials:
 
     def exists(self, cursor: Cursor) -> bool:
         """Tell whether the table is there."""
-        cursor.execute(
-            "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'api_credentials'",
-            (self.schema,),
-        )
-        return cursor.fetchone() is not None
+        return has_table(cursor, self.schema, "api_credentials")
 
     def any(self, cursor: Cursor) -> bool:
         """Tell whether something is stored, for which no key is needed."""

@@ -9,7 +9,7 @@ import click
 from psycopg2 import sql
 
 from warehouse import bookmarks, crms
-from warehouse.runs import has_table
+from warehouse.history import has_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,8 @@ from croniter import croniter
 from psycopg2 import sql
 
 from warehouse.crms import crms
-from warehouse.runs import has_table, rows
+from warehouse.history import has_table
+from warehouse.runs import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

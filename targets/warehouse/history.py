@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["ABANDONED", "Counts", "History", "Status", "ensure_schema", "take_turns"]
+__all__ = ["ABANDONED", "Counts", "History", "Status", "ensure_schema", "has_table", "take_turns"]
 
 Status = Literal["running", "success", "partial", "failed"]
 
@@ -124,6 +124,14 @@ def ensure_schema(cursor: Cursor, name: str) -> None:
         cursor.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(name)))
 
 
+def has_table(cursor: Cursor, schema: str, name: str) -> bool:
+    """Tell whether a table that the warehouse keeps is there."""
+    cursor.execute(
+        "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = %s", (schema, name)
+    )
+    return cursor.fetchone() is not None
+
+
 class History:
     """Rows of ``sync_history`` in one schema. Every method works in the caller's transaction."""
 
@@ -140,11 +148,7 @@ class History:
 
     def exists(self, cursor: Cursor) -> bool:
         """Tell whether the table is there."""
-        cursor.execute(
-            "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'sync_history'",
-            (self.schema,),
-        )
-        return cursor.fetchone() is not None
+        return has_table(cursor, self.schema, "sync_history")
 
     def open(
         self,

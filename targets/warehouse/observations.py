@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg2 import sql
 
-from warehouse.runs import has_table, rows
+from warehouse.history import has_table
+from warehouse.runs import rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from psycopg2 import sql
 
-from warehouse.history import History
+from warehouse.history import History, has_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812
 
-__all__ = ["COLUMNS", "has_table", "rejects_of", "rows", "run", "runs"]
+__all__ = ["COLUMNS", "rejects_of", "rows", "run", "runs"]
 
 COLUMNS: Final = (
     "id", "crm_source", "sync_type", "endpoint", "status", "start_time", "end_time",
@@ -40,14 +40,6 @@ def rows(cursor: Cursor) -> list[dict[str, Any]]:
     names = [column.name for column in cursor.description or ()]
     found: list[Any] = cursor.fetchall()
     return [dict(row if isinstance(row, dict) else zip(names, row, strict=True)) for row in found]
-
-
-def has_table(cursor: Cursor, schema: str, name: str) -> bool:
-    """Tell whether a table that the warehouse keeps is there."""
-    cursor.execute(
-        "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = %s", (schema, name)
-    )
-    return cursor.fetchone() is not None
 
 
 def runs(

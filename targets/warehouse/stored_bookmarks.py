@@ -13,7 +13,7 @@ from psycopg2 import sql
 
 from warehouse.bookmarks import KEY, VALUE, catalog
 from warehouse.command import Refusal, Warehouse
-from warehouse.runs import has_table
+from warehouse.history import has_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

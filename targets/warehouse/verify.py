@@ -17,7 +17,8 @@ from warehouse import crms
 from warehouse.command import PREFIX, Refusal
 from warehouse.comparison import Comparison, Known, compare, shape_of
 from warehouse.configuration import variable
-from warehouse.runs import has_table, rows, runs
+from warehouse.history import has_table
+from warehouse.runs import rows, runs
 from warehouse.scratch import Scratch, scratch_schema
 from warehouse.sync import Options, prepared
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse, schema_option
 from warehouse.compliance import check
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ["command"]
     help="Compare the counters with the tables, which are read for it.",
 )
 @json_option
-@click.option("--schema", help="Where sync_history is. Default: the loader's history_schema.")
+@schema_option
 @pass_warehouse
 def command(
     warehouse: Warehouse,

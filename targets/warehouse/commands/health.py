@@ -12,7 +12,15 @@ from rich.text import Text
 
 from warehouse import health as checks
 from warehouse.alerts import Alerts
-from warehouse.command import Refusal, Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.command import (
+    Refusal,
+    Warehouse,
+    console,
+    emit,
+    json_option,
+    pass_warehouse,
+    schema_option,
+)
 from warehouse.delivery import DeliveryError, channels
 from warehouse.expectation import VARIABLE, configured, hours_of, hours_of_variables
 
@@ -68,7 +76,7 @@ _HOURS: Final = 48  # up to here an age is told in hours
 )
 @click.option("--notify", is_flag=True, help="Tell the alert channels what has changed.")
 @json_option
-@click.option("--schema", help="Where sync_history is. Default: the loader's history_schema.")
+@schema_option
 @pass_warehouse
 def command(
     warehouse: Warehouse,

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse
+from warehouse.command import Warehouse, console, emit, json_option, pass_warehouse, schema_option
 from warehouse.moment import moment
 from warehouse.runs import rejects_of, run, runs
 
@@ -46,7 +46,7 @@ _MORE_COUNTS: Final = ("unchanged", "deduplicated", "deleted", "expected", "extr
     "--last", default=20, show_default=True, type=click.IntRange(1), help="How many runs."
 )
 @json_option
-@click.option("--schema", help="Where sync_history is. Default: the loader's history_schema.")
+@schema_option
 @click.option("--width", type=click.IntRange(40), help="Columns to write in.")
 @pass_warehouse
 def command(
