@@ -30,7 +30,7 @@ TAPS = sorted(entry.name for entry in entry_points(group="crm_warehouse.taps"))
 SECRET = re.compile(r"token|secret|password|api_key|private_key|credentials|sqlalchemy_url")
 
 MAY_IMPORT = {
-    "crm_sandbox": {"warehouse"},  # the demo looks at the warehouse
+    "crm_sandbox": {"warehouse"},  # the demo looks at the warehouse; both serve alike
     "target_warehouse": {"warehouse"},
     "tapkit": set(),
     "warehouse": set(),

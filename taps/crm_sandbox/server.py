@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import socket
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from warehouse.page.server import Server
 
 from crm_sandbox.arrivy import Arrivy
 from crm_sandbox.callrail import CallRail
@@ -23,7 +22,7 @@ from crm_sandbox.salesrabbit import SalesRabbit
 from crm_sandbox.stats import Stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -74,26 +73,7 @@ def serve(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> N
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=LONGEST_REQUEST_LINE,
         )
-        _Server(config, lambda: ready(url)).run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """Announces that it is ready, and ends with exit code 0 on a signal."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn's own would raise the signal again after the shutdown.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.handle_exit)
-        yield
+        Server(config, lambda: ready(url)).run(sockets=[listener])
 
 
 class _Protocol(H11Protocol):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-__all__ = ["NotServed", "serve"]
+__all__ = ["NotServed", "Server", "serve"]
 
 _GRACE = 5
 """Seconds for answers that are under way when the server is told to stop."""
@@ -63,10 +63,10 @@ def serve(app: ASGIApp, host: str, port: int, ready: Callable[[str], None]) -> N
             timeout_graceful_shutdown=_GRACE,
         )
         url = f"http://{name}:{listener.getsockname()[1]}"
-        _Server(config, lambda: ready(url)).run(sockets=[listener])
+        Server(config, lambda: ready(url)).run(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Announces that it is ready, and ends with exit code 0 on a signal."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
